@@ -1,0 +1,1 @@
+"""Callboard: a self-hosted, Apify-compatible platform for Actors."""

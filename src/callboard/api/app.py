@@ -1,0 +1,124 @@
+"""The ASGI application: from a raw request to a handler, and from any error to the contract's envelope.
+
+Takes what the whole API has in common: method override, CORS, OPTIONS, 404 and 405, tokens, error words.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
+from urllib.parse import quote
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from callboard.api.call import Call
+from callboard.api.errors import InternalError, InvalidToken, TokenNotProvided, render
+from callboard.api.router import Auth, Rewording, Route, Router
+from callboard.core.caller import Caller
+from callboard.core.errors import ApiError
+from callboard.core.ids import new_id
+
+log = structlog.get_logger()
+
+Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | None]]
+"""From a token to its caller, or None when it is not valid."""
+
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*, Location, X-Apify-Pagination-Total, X-RateLimit-Limit"),
+)
+
+
+class Api:
+    """The public API as an ASGI app. Websockets go to `websockets`, by path prefix."""
+
+    def __init__(
+        self, routes: Iterable[Route], *, authenticate: Authenticate, websockets: ASGIApp
+    ) -> None:
+        self._router = Router(routes)
+        self._authenticate = authenticate
+        self._websockets = websockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websockets(scope, receive, send)
+        elif scope["type"] == "http":
+            request_id = new_id()
+            response = await self._respond(Request(scope, receive), request_id)
+            response.raw_headers.extend((*_CORS, (b"x-request-id", request_id.encode())))
+            await response(scope, receive, send)
+
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        try:
+            return await self._dispatch(request)
+        except ApiError as error:
+            return render(error)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:
+            log.error(
+                "http.failed",
+                request_id=request_id,
+                method=request.method,
+                path=request.url.path,
+                exc_info=error,
+            )
+            return render(InternalError())
+
+    async def _dispatch(self, request: Request) -> Response:
+        path = _raw_path(request)
+        method = request.method
+        if method == "OPTIONS":
+            return _options(self._router.methods(path), request)
+        if method == "GET" and (override := request.query_params.get("method")):
+            method = override.upper()
+        route, params = self._router.find(method, path)
+        try:
+            caller = await self._caller(request, route.auth)
+            return await route.handler(Call(request, params, caller))
+        except ApiError as error:
+            raise _reworded(error, route.rewording) from error
+
+    async def _caller(self, request: Request, auth: Auth) -> Caller | None:
+        if auth is Auth.NONE:
+            return None
+        token = _token(request)
+        if token is None:
+            if auth is Auth.REQUIRED:
+                raise TokenNotProvided
+            return None
+        caller = await self._authenticate(token)
+        if caller is None:
+            raise InvalidToken
+        return caller
+
+
+def _token(request: Request) -> str | None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return request.query_params.get("token") or None
+
+
+def _raw_path(request: Request) -> str:
+    raw: bytes | None = request.scope.get("raw_path")
+    if raw is None:
+        return quote(request.scope["path"])
+    return raw.split(b"?", 1)[0].decode("latin-1")
+
+
+def _reworded(error: ApiError, rewording: Rewording) -> ApiError:
+    replacement = rewording.get(type(error))
+    return error if replacement is None else replacement(data=error.data)
+
+
+def _options(methods: list[str], request: Request) -> Response:
+    allowed = ",".join(methods)
+    headers = {
+        "Allow": allowed,
+        "Access-Control-Allow-Methods": allowed,
+        "Access-Control-Allow-Headers": request.headers.get("access-control-request-headers", "*"),
+        "Access-Control-Max-Age": "86400",
+    }
+    return Response(status_code=204, headers=headers)

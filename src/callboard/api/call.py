@@ -1,0 +1,79 @@
+"""One API request as handlers see it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from callboard.api import body
+from callboard.api.errors import TokenNotProvided
+from callboard.api.params import Query
+from callboard.core.caller import Caller
+from callboard.core.errors import InvalidRequest
+
+S = TypeVar("S")
+
+
+class Call:
+    """A request with its path parameters decoded and its caller known (None: anonymous)."""
+
+    def __init__(self, request: Request, params: dict[str, str], caller: Caller | None) -> None:
+        self.request = request
+        self.params = params
+        self.query = Query(request.query_params)
+        self.caller = caller
+        self.readable_ids: set[str] = set()
+        """Storages that the path itself entitles to read, such as those of a run open to anyone."""
+
+    @property
+    def user(self) -> Caller:
+        """The caller. Raises TokenNotProvided for an anonymous one."""
+        if self.caller is None:
+            raise TokenNotProvided
+        return self.caller
+
+    @property
+    def content_type(self) -> str | None:
+        return self.request.headers.get("content-type")
+
+    @property
+    def client_ip(self) -> str | None:
+        return self.request.client.host if self.request.client else None
+
+    @property
+    def user_agent(self) -> str | None:
+        return self.request.headers.get("user-agent")
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host as the client addressed this server, without a trailing slash."""
+        url = self.request.url
+        return f"{url.scheme}://{url.netloc}"
+
+    async def raw_body(self) -> bytes:
+        """The body as sent, still in its Content-Encoding."""
+        return await body.read_raw(self.request)
+
+    async def body(self) -> bytes:
+        """The body, inflated."""
+        coding = body.content_coding(self.request)
+        return await body.inflate(await body.read_raw(self.request), coding)
+
+    async def json(self) -> Any:
+        return body.parse_json(await self.body())
+
+    async def json_object(self) -> dict[str, Any]:
+        """A JSON object; an empty body is an empty one."""
+        content = await self.body()
+        value = body.parse_json(content) if content.strip() else {}
+        if not isinstance(value, dict):
+            raise InvalidRequest("The request body must be a JSON object.")
+        return cast("dict[str, Any]", value)
+
+    async def parsed(self, shape: type[S]) -> S:
+        """The JSON body as `shape`; an empty body is an empty object."""
+        return body.parse_as(await self.body(), shape)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Response]]

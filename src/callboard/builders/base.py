@@ -1,0 +1,79 @@
+"""What turns a version's sources into something an executor can start: the builder contract.
+
+A build is a job like a run: the builder names a driver program, the executor starts it, its output is the build
+log, and it leaves its result in a file. So a build outlives the server, is aborted and timed out by the same code
+as a run, and no build step ever runs inside the server.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import msgspec
+
+from callboard.executors.base import LaunchSpec
+
+
+class Image(msgspec.Struct, frozen=True, rename="camel"):
+    """A built Actor, ready to start. Stored as JSON with the build."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    mounts: tuple["ImageMount", ...]
+
+
+class ImageMount(msgspec.Struct, frozen=True, rename="camel"):
+    """A folder of the build's output, relative to it, and where the Actor sees it."""
+
+    source: str
+    target: str
+    mode: str
+    """A `MountMode` value."""
+
+
+class BuildSpec(msgspec.Struct, frozen=True, rename="camel"):
+    """What a driver is told, as JSON in `<build_dir>/spec.json`."""
+
+    build_id: str
+    build_dir: str
+    """Private to this build. `source/` in it holds the checked source files; the driver adds what it makes."""
+    cache_dir: str
+    """Download caches shared by all builds."""
+    actor_name: str
+    build_number: str
+    use_cache: bool
+    build_args: dict[str, str]
+    """Environment given to build steps; empty unless the version applies its variables to builds."""
+    memory_mbytes: int
+    timeout_secs: float
+
+
+class BuildResult(msgspec.Struct, frozen=True, rename="camel"):
+    """What a driver leaves in `<build_dir>/result.json` when it succeeds (exit code 0)."""
+
+    image: Image
+    image_size_bytes: int
+    actor_definition: dict[str, object] | None = None
+    """`.actor/actor.json` with the schemas it refers to put in place of their paths."""
+    input_schema: str | None = None
+    """Text of the input schema, as in the sources."""
+    readme: str | None = None
+    changelog: str | None = None
+
+
+class Builder(ABC):
+    """Names the driver for a build and reads what it left. `tests/conformance/test_builders.py` holds it to this."""
+
+    name: str
+
+    @abstractmethod
+    def launch_spec(self, spec: BuildSpec, *, log_path: Path) -> LaunchSpec:
+        """The driver's start for `spec`. Writes `spec.json`. The same build started twice gives the same job."""
+
+    @abstractmethod
+    def result(self, build_dir: Path) -> BuildResult | None:
+        """What the driver left, or None when it did not finish well."""
+
+    @abstractmethod
+    def remove(self, build_dir: Path) -> None:
+        """Reclaim everything the build left. Harmless when already gone."""

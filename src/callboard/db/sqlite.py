@@ -1,0 +1,157 @@
+"""SQLite: one writer thread that commits in groups, and a few reader threads.
+
+WAL mode with `synchronous=FULL`: what `write` returned survives a power cut. Everything that waits while a commit
+is under way goes into the next one together, so a disk flush serves many callers.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from callboard.db.base import Database, Unit
+from callboard.db.migrate import upgrade
+
+T = TypeVar("T")
+GROUP_MAX = 256
+READER_THREADS = 4
+
+
+@dataclass
+class _Job:
+    unit: Unit[Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    value: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)
+
+
+class SqliteDatabase(Database):
+    """The embedded database: one file, owned by one server process."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1)
+        upgrade(self._writer_engine)
+        self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS)
+        self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
+        self._writer.start()
+
+    async def write(self, unit: Unit[T]) -> T:
+        loop = asyncio.get_running_loop()
+        job = _Job(unit, loop.create_future(), loop)
+        self._jobs.put(job)
+        return await job.future
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
+
+    def _read(self, unit: Unit[T]) -> T:
+        with self._reader_engine.connect() as connection, connection.begin():
+            return unit(connection)
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reader_engine.dispose()
+        self._writer_engine.dispose()
+
+    def _write_loop(self) -> None:
+        with self._writer_engine.connect() as connection:
+            while group := self._next_group():
+                _commit(connection, group)
+                for loop in {job.loop for job in group}:
+                    mine = [job for job in group if job.loop is loop]
+                    loop.call_soon_threadsafe(_settle, mine)
+
+    def _next_group(self) -> list[_Job]:
+        """Wait for one job and take what else is there. Empty when the database closes."""
+        job = self._jobs.get()
+        group: list[_Job] = []
+        while job is not None:
+            group.append(job)
+            if len(group) == GROUP_MAX:
+                return group
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group
+        if group:
+            self._jobs.put(None)
+        return group
+
+
+def _settle(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        job.settle()
+
+
+def _commit(connection: Connection, group: Sequence[_Job]) -> None:
+    """Run the group in one transaction, each unit in a savepoint of its own when there are several."""
+    try:
+        with connection.begin():
+            for job in group:
+                if len(group) == 1:
+                    job.value = job.unit(connection)
+                else:
+                    _run_in_savepoint(connection, job)
+    except BaseException as error:  # noqa: BLE001 - the callers get it; the writer must live on
+        for job in group:
+            job.error = job.error or error
+
+
+def _run_in_savepoint(connection: Connection, job: _Job) -> None:
+    try:
+        with connection.begin_nested():
+            job.value = job.unit(connection)
+    except BaseException as error:  # noqa: BLE001 - this caller gets it; the others' units stand
+        job.error = error
+
+
+def _engine(path: Path, *, begin: str, size: int) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": 512},
+        query_cache_size=2000,
+    )
+
+    def configure(dbapi_connection: Any, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # the driver must not begin transactions by itself
+        cursor = dbapi_connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            "mmap_size=268435456",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", start)
+    return engine

@@ -1,0 +1,132 @@
+"""Rows of the `storages` table, whatever their kind."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from callboard.api.pagination import Page, PageRequest
+from callboard.core.caller import GeneralAccess
+from callboard.core.ids import new_id, new_secret
+from callboard.db.tables import storages, users
+from callboard.storages.model import Ownership, Storage, StorageKind
+
+_COLUMNS = [
+    users.c.username if field.name == "username" else storages.c[field.name]
+    for field in fields(Storage)
+]
+_SELECT = select(*_COLUMNS).join(users, users.c.id == storages.c.user_id)
+_ALIVE = storages.c.deleted_at.is_(None)
+
+
+def _storage(row: Row[Any]) -> Storage:
+    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
+    values["kind"] = StorageKind(values["kind"])
+    return Storage(**values)
+
+
+def create(
+    tx: Connection,
+    kind: StorageKind,
+    user_id: str,
+    *,
+    at: datetime,
+    name: str | None = None,
+    title: str | None = None,
+    schema: Any = None,
+    actor_id: str | None = None,
+    run_id: str | None = None,
+    general_access: str = GeneralAccess.FOLLOW_USER_SETTING,
+) -> str:
+    """Insert an empty storage and return its id."""
+    storage_id = new_id()
+    tx.execute(
+        insert(storages).values(
+            id=storage_id,
+            kind=kind,
+            user_id=user_id,
+            name=name,
+            title=title,
+            schema=schema,
+            actor_id=actor_id,
+            run_id=run_id,
+            created_at=at,
+            modified_at=at,
+            accessed_at=at,
+            general_access=general_access,
+            signing_secret=new_secret(),
+        )
+    )
+    return storage_id
+
+
+def by_id(tx: Connection, kind: StorageKind, storage_id: str) -> Storage | None:
+    row = tx.execute(
+        _SELECT.where(storages.c.id == storage_id, storages.c.kind == kind, _ALIVE)
+    ).first()
+    return None if row is None else _storage(row)
+
+
+def by_name(tx: Connection, kind: StorageKind, user_id: str, name: str) -> Storage | None:
+    row = tx.execute(
+        _SELECT.where(
+            storages.c.user_id == user_id, storages.c.kind == kind, storages.c.name == name, _ALIVE
+        )
+    ).first()
+    return None if row is None else _storage(row)
+
+
+def by_owner_name(tx: Connection, kind: StorageKind, username: str, name: str) -> Storage | None:
+    row = tx.execute(
+        _SELECT.where(
+            users.c.username == username, storages.c.kind == kind, storages.c.name == name, _ALIVE
+        )
+    ).first()
+    return None if row is None else _storage(row)
+
+
+def page(
+    tx: Connection,
+    kind: StorageKind,
+    user_id: str,
+    request: PageRequest,
+    *,
+    unnamed: bool,
+    ownership: Ownership | None,
+) -> Page[Storage]:
+    """The account's storages by creation. Named ones only, unless `unnamed`. Nothing is shared with an account."""
+    conditions = [storages.c.user_id == user_id, storages.c.kind == kind, _ALIVE]
+    if not unnamed:
+        conditions.append(storages.c.name.is_not(None))
+    if ownership is Ownership.SHARED_WITH_ME:
+        return Page([], 0)
+    total = tx.execute(select(func.count()).select_from(storages).where(*conditions)).scalar_one()
+    order = storages.c.pk.desc() if request.desc else storages.c.pk
+    rows = tx.execute(
+        _SELECT.where(*conditions).order_by(order).offset(request.offset).limit(request.limit)
+    )
+    return Page([_storage(row) for row in rows], total)
+
+
+def change(tx: Connection, pk: int, **values: Any) -> None:
+    tx.execute(update(storages).where(storages.c.pk == pk).values(**values))
+
+
+def add(tx: Connection, pk: int, *, at: datetime | None = None, **increments: int) -> None:
+    """Add to counters. With `at`, the storage counts as modified then."""
+    values: dict[str, Any] = {name: storages.c[name] + by for name, by in increments.items()}
+    if at is not None:
+        values |= {"modified_at": at, "accessed_at": at}
+    tx.execute(update(storages).where(storages.c.pk == pk).values(**values))
+
+
+def touch(tx: Connection, pk: int, *, at: datetime, **increments: int) -> None:
+    """Add to the counters of reading and mark the storage as accessed at `at`."""
+    values: dict[str, Any] = {name: storages.c[name] + by for name, by in increments.items()}
+    tx.execute(update(storages).where(storages.c.pk == pk).values(accessed_at=at, **values))
+
+
+def mark_deleted(tx: Connection, pk: int, *, at: datetime) -> None:
+    """Take it out of sight; its contents are reclaimed later, off the request path."""
+    tx.execute(update(storages).where(storages.c.pk == pk).values(deleted_at=at))

@@ -1,0 +1,106 @@
+"""Counting what accounts and runs use: reads and writes of storages, compute units, transfer.
+
+Counts are gathered in memory and written together shortly after, so that a read costs no write of its own. A crash
+may lose the last moments of counting; it never loses what was counted.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from callboard.core.caller import Caller
+from callboard.db.base import Database
+from callboard.db.tables import run_usage, usage
+
+FLUSH_AFTER_SECS = 2.0
+
+
+class Service(StrEnum):
+    """The contract's names of what is counted."""
+
+    ACTOR_COMPUTE_UNITS = "ACTOR_COMPUTE_UNITS"
+    DATASET_READS = "DATASET_READS"
+    DATASET_WRITES = "DATASET_WRITES"
+    KEY_VALUE_STORE_READS = "KEY_VALUE_STORE_READS"
+    KEY_VALUE_STORE_WRITES = "KEY_VALUE_STORE_WRITES"
+    KEY_VALUE_STORE_LISTS = "KEY_VALUE_STORE_LISTS"
+    REQUEST_QUEUE_READS = "REQUEST_QUEUE_READS"
+    REQUEST_QUEUE_WRITES = "REQUEST_QUEUE_WRITES"
+    DATA_TRANSFER_INTERNAL_GBYTES = "DATA_TRANSFER_INTERNAL_GBYTES"
+    DATA_TRANSFER_EXTERNAL_GBYTES = "DATA_TRANSFER_EXTERNAL_GBYTES"
+
+
+class Meter:
+    """Adds up usage by account and day and by run. For the event loop's thread only."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._accounts: Counter[tuple[str, str, str]] = Counter()
+        self._runs: Counter[tuple[str, str]] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    def count(self, caller: Caller | None, service: Service, quantity: float = 1) -> None:
+        """Count for the caller's account and, when a run is calling, for that run. Anonymous use is not counted."""
+        if caller is not None:
+            self.add(caller.user_id, caller.run_id, service, quantity)
+
+    def add(self, user_id: str, run_id: str | None, service: Service, quantity: float) -> None:
+        day = datetime.now(UTC).date().isoformat()
+        self._accounts[user_id, day, service] += quantity  # pyright: ignore[reportArgumentType] - Counter adds floats too
+        if run_id is not None:
+            self._runs[run_id, service] += quantity  # pyright: ignore[reportArgumentType] - as above
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_SECS, self._start_flush)
+
+    def _start_flush(self) -> None:
+        flush = asyncio.ensure_future(self.flush())
+        self._flushes.add(flush)
+        flush.add_done_callback(self._flushes.discard)
+
+    async def flush(self) -> None:
+        """Write what has been counted so far. Returns when that is durable."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        accounts, self._accounts = self._accounts, Counter()
+        runs, self._runs = self._runs, Counter()
+        if accounts or runs:
+            await self._db.write(lambda tx: _store(tx, accounts, runs))
+
+    async def of_run(self, run_id: str) -> dict[str, float]:
+        """What the run has used, by service, up to now."""
+        await self.flush()
+        return await self._db.read(lambda tx: run_totals(tx, run_id))
+
+
+def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
+    rows = tx.execute(
+        select(run_usage.c.service, run_usage.c.quantity).where(run_usage.c.run_id == run_id)
+    )
+    return {row.service: row.quantity for row in rows}
+
+
+def _store(
+    tx: Connection, accounts: Counter[tuple[str, str, str]], runs: Counter[tuple[str, str]]
+) -> None:
+    for (user_id, day, service), quantity in accounts.items():
+        row = insert(usage).values(user_id=user_id, day=day, service=service, quantity=quantity)
+        tx.execute(
+            row.on_conflict_do_update(
+                index_elements=["user_id", "day", "service"],
+                set_={"quantity": usage.c.quantity + row.excluded.quantity},
+            )
+        )
+    for (run_id, service), quantity in runs.items():
+        row = insert(run_usage).values(run_id=run_id, service=service, quantity=quantity)
+        tx.execute(
+            row.on_conflict_do_update(
+                index_elements=["run_id", "service"],
+                set_={"quantity": run_usage.c.quantity + row.excluded.quantity},
+            )
+        )
