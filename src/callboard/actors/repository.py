@@ -1,0 +1,121 @@
+"""Rows of Actors and their versions."""
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from callboard.actors.model import Actor, ActorVersion, EnvVar
+from callboard.api.pagination import Page, PageRequest
+from callboard.db.tables import actor_versions, actors, users
+
+_ACTOR = select(
+    *(
+        users.c.username if field.name == "username" else actors.c[field.name]
+        for field in fields(Actor)
+    )
+).join(users, users.c.id == actors.c.user_id)
+_VERSION = select(actor_versions)
+
+
+def _actor(row: Row[*tuple[Any, ...]] | None) -> Actor | None:
+    return None if row is None else Actor(*row)
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> ActorVersion:
+    return ActorVersion(
+        actor_id=row.actor_id,
+        version_number=row.version_number,
+        created_at=row.created_at,
+        fields=row.fields,
+        env_vars=tuple(EnvVar(**variable) for variable in row.env_vars),
+        source_files=row.source_files,
+        last_build=row.last_build,
+    )
+
+
+def by_id(tx: Connection, actor_id: str) -> Actor | None:
+    return _actor(tx.execute(_ACTOR.where(actors.c.id == actor_id)).first())
+
+
+def by_name(tx: Connection, user_id: str, name: str) -> Actor | None:
+    return _actor(
+        tx.execute(_ACTOR.where(actors.c.user_id == user_id, actors.c.name == name)).first()
+    )
+
+
+def by_owner_name(tx: Connection, username: str, name: str) -> Actor | None:
+    return _actor(
+        tx.execute(_ACTOR.where(users.c.username == username, actors.c.name == name)).first()
+    )
+
+
+def page(tx: Connection, user_id: str, request: PageRequest, *, by_last_run: bool) -> Page[Actor]:
+    owned = actors.c.user_id == user_id
+    total = tx.execute(select(func.count()).select_from(actors).where(owned)).scalar_one()
+    key = actors.c.last_run_started_at if by_last_run else actors.c.created_at
+    order = (key.desc(), actors.c.id.desc()) if request.desc else (key, actors.c.id)
+    rows = tx.execute(
+        _ACTOR.where(owned).order_by(*order).offset(request.offset).limit(request.limit)
+    )
+    return Page([Actor(*row) for row in rows], total)
+
+
+def insert_actor(tx: Connection, actor: Actor) -> None:
+    values = asdict(actor)
+    del values["username"]
+    tx.execute(insert(actors).values(**values))
+
+
+def change_actor(tx: Connection, actor_id: str, **values: Any) -> None:
+    tx.execute(update(actors).where(actors.c.id == actor_id).values(**values))
+
+
+def delete_actor(tx: Connection, actor_id: str) -> None:
+    tx.execute(delete(actor_versions).where(actor_versions.c.actor_id == actor_id))
+    tx.execute(delete(actors).where(actors.c.id == actor_id))
+
+
+def note_run(tx: Connection, actor_id: str, *, at: datetime) -> None:
+    tx.execute(
+        update(actors)
+        .where(actors.c.id == actor_id)
+        .values(total_runs=actors.c.total_runs + 1, last_run_started_at=at)
+    )
+
+
+def versions(tx: Connection, actor_id: str) -> list[ActorVersion]:
+    rows = tx.execute(
+        _VERSION.where(actor_versions.c.actor_id == actor_id).order_by(
+            actor_versions.c.created_at, actor_versions.c.version_number
+        )
+    )
+    return [_version(row) for row in rows]
+
+
+def version(tx: Connection, actor_id: str, number: str) -> ActorVersion | None:
+    row = tx.execute(
+        _VERSION.where(
+            actor_versions.c.actor_id == actor_id, actor_versions.c.version_number == number
+        )
+    ).first()
+    return None if row is None else _version(row)
+
+
+def save_version(tx: Connection, version: ActorVersion) -> None:
+    """Insert the version or put it in place of the one with its number."""
+    values = asdict(version)
+    key = (actor_versions.c.actor_id == version.actor_id) & (
+        actor_versions.c.version_number == version.version_number
+    )
+    if tx.execute(update(actor_versions).where(key).values(**values)).rowcount == 0:
+        tx.execute(insert(actor_versions).values(**values))
+
+
+def delete_version(tx: Connection, actor_id: str, number: str) -> None:
+    tx.execute(
+        delete(actor_versions).where(
+            actor_versions.c.actor_id == actor_id, actor_versions.c.version_number == number
+        )
+    )

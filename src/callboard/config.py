@@ -1,0 +1,148 @@
+"""Every setting once: its name, type, default and meaning. Docs, `--help` and `config show` come from here.
+
+A value is taken from the command line, else from the environment, else from the TOML file, else from the default.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from platformdirs import user_data_path
+
+ENV_PREFIX = "CALLBOARD_"
+CONFIG_FILE_VARIABLE = "CALLBOARD_CONFIG"
+
+
+class InvalidSetting(Exception):
+    """A setting that cannot be used, named in a sentence for the operator."""
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+def _default_data_dir() -> Path:
+    return user_data_path("callboard")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, checked. The environment variable of `sync_wait_secs` is `CALLBOARD_SYNC_WAIT_SECS`."""
+
+    data_dir: Path = field(
+        default_factory=_default_data_dir,
+        metadata={
+            "help": "Folder of the database, files, logs and builds. One server uses it at a time."
+        },
+    )
+    host: str = _setting("127.0.0.1", "Address to listen on. Use 0.0.0.0 to serve other machines.")
+    port: int = _setting(8484, "Port to listen on; 0 takes a free one.")
+    public_url: str | None = _setting(
+        None,
+        "Base URL under which clients reach this server, without /v2. Default: as the client sent it.",
+    )
+    internal_url: str | None = _setting(
+        None,
+        "Base URL under which Actors reach the API, without /v2. Default: found by the server.",
+    )
+    sync_wait_secs: float = _setting(
+        300.0, "How long a synchronous run is held before it is answered with 408. The run goes on."
+    )
+    memory_limit_mbytes: int = _setting(
+        0,
+        "Sum of the memory of running runs and builds; others wait as READY. 0 means the machine's memory.",
+    )
+    default_memory_mbytes: int = _setting(
+        1024, "Memory of a run when neither caller nor Actor says."
+    )
+    default_timeout_secs: int = _setting(
+        3600, "Timeout of a run when neither caller nor Actor says. 0 means none."
+    )
+    build_memory_mbytes: int = _setting(4096, "Memory limit of a build.")
+    build_timeout_secs: int = _setting(1800, "Timeout of a build.")
+    executor: str = _setting("process", "What starts runs: process.")
+    allow_unsandboxed: bool = _setting(
+        False,
+        "Run Actors without isolation where the machine offers none. Only for code you trust.",
+    )
+    allow_local_network: bool = _setting(
+        False,
+        "Let Actors reach services on this machine, as host.callboard.internal, "
+        "and webhooks reach private addresses.",
+    )
+    retention_days: int = _setting(
+        7,
+        "Days after which unnamed storages and all but the ten newest runs of an Actor are removed.",
+    )
+    log_level: str = _setting(
+        "info", "Least severe server messages shown: debug, info, warning, error."
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def env_name(setting: str) -> str:
+    return ENV_PREFIX + setting.upper()
+
+
+def setting_fields() -> tuple[Field[Any], ...]:
+    return fields(Settings)
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Gather the settings. Flags that are None count as not given. Raises InvalidSetting."""
+    values: dict[str, Any] = {}
+    from_file = _read_file(environ.get(CONFIG_FILE_VARIABLE))
+    for setting in setting_fields():
+        for source, value in (
+            ("the command line", flags.get(setting.name)),
+            (env_name(setting.name), environ.get(env_name(setting.name))),
+            ("the configuration file", from_file.pop(setting.name, None)),
+        ):
+            if value is not None:
+                values[setting.name] = _convert(setting, value, source)
+                break
+    if from_file:
+        raise InvalidSetting(f"Unknown in the configuration file: {', '.join(sorted(from_file))}.")
+    return _checked(Settings(**values))
+
+
+def _read_file(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSetting(f"The configuration file {path} cannot be read: {error}") from error
+
+
+def _convert(setting: Field[Any], value: Any, source: str) -> Any:
+    if isinstance(value, str) and setting.type is bool:
+        value = {"1": True, "true": True, "0": False, "false": False, "": False}.get(
+            value.lower(), value
+        )
+    if setting.type is Path:
+        return Path(value).expanduser().absolute()
+    try:
+        return msgspec.convert(value, setting.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidSetting(
+            f'"{value}" from {source} is no value for {setting.name}: {error}'
+        ) from error
+
+
+def _checked(settings: Settings) -> Settings:
+    if not 0 <= settings.port <= 65_535:
+        raise InvalidSetting(f"The port must be between 0 and 65535, not {settings.port}.")
+    if settings.executor != "process":
+        raise InvalidSetting(f'There is no executor "{settings.executor}". Use: process.')
+    if settings.sync_wait_secs <= 0:
+        raise InvalidSetting("sync_wait_secs must be more than 0.")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidSetting(f'There is no log level "{settings.log_level}".')
+    return settings

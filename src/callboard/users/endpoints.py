@@ -1,0 +1,20 @@
+"""Handlers for accounts."""
+
+from starlette.responses import Response
+
+from callboard.api.call import Call
+from callboard.api.responses import data_response
+from callboard.users.schemas import private_wire, public_wire
+from callboard.users.service import UserService
+
+
+class UserEndpoints:
+    def __init__(self, service: UserService) -> None:
+        self._service = service
+
+    async def me(self, call: Call) -> Response:
+        user = await self._service.by_id(call.user.user_id)
+        return data_response(private_wire(user, call.user))
+
+    async def get(self, call: Call) -> Response:
+        return data_response(public_wire(await self._service.by_ref(call.params["userId"])))

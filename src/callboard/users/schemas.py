@@ -1,0 +1,85 @@
+"""Users on the wire. Money and plans do not exist here: everyone is on one unlimited plan."""
+
+from typing import Any
+
+from callboard.core.caller import Caller
+from callboard.core.clock import iso
+from callboard.users.model import User
+
+_FEATURES = (
+    "ACTORS",
+    "STORAGE",
+    "SCHEDULER",
+    "PROXY",
+    "PROXY_EXTERNAL_ACCESS",
+    "PROXY_RESIDENTIAL",
+    "PROXY_SERPS",
+    "WEBHOOKS",
+    "ACTORS_PUBLIC_ALL",
+    "ACTORS_PUBLIC_DEVELOPER",
+)
+_ABSENT_FEATURES = frozenset({"PROXY_RESIDENTIAL", "PROXY_SERPS"})
+
+
+def profile_wire(user: User) -> dict[str, Any]:
+    return {"name": user.username, "bio": None, "pictureUrl": None}
+
+
+def public_wire(user: User) -> dict[str, Any]:
+    return {"username": user.username, "profile": profile_wire(user)}
+
+
+def private_wire(user: User, caller: Caller) -> dict[str, Any]:
+    """`users/me`. A run sees no plan, e-mail or profile."""
+    wire: dict[str, Any] = {
+        "id": user.id,
+        "username": user.username,
+        "proxy": {"password": user.proxy_password, "groups": []},
+        "effectivePlatformFeatures": {name: _feature(name) for name in _FEATURES},
+        "createdAt": iso(user.created_at),
+        "isPaying": True,
+    }
+    if caller.run_id is None:
+        wire |= {
+            "email": f"{user.username}@localhost",
+            "profile": profile_wire(user),
+            "plan": plan_wire(),
+        }
+    return wire
+
+
+def _feature(name: str) -> dict[str, Any]:
+    is_enabled = name not in _ABSENT_FEATURES
+    return {
+        "isEnabled": is_enabled,
+        "disabledReason": None if is_enabled else "This server has no such proxies.",
+        "disabledReasonType": None if is_enabled else "DISABLED",
+        "isTrial": False,
+        "trialExpirationAt": None,
+    }
+
+
+def plan_wire() -> dict[str, Any]:
+    return {
+        "id": "SELF_HOSTED",
+        "description": "Self-hosted",
+        "isEnabled": True,
+        "monthlyBasePriceUsd": 0,
+        "monthlyUsageCreditsUsd": 0,
+        "usageDiscountPercent": 0,
+        "enabledPlatformFeatures": [name for name in _FEATURES if name not in _ABSENT_FEATURES],
+        "maxMonthlyUsageUsd": 0,
+        "maxActorMemoryGbytes": 32,
+        "maxMonthlyActorComputeUnits": 0,
+        "maxMonthlyResidentialProxyGbytes": 0,
+        "maxMonthlyProxySerps": 0,
+        "maxMonthlyExternalDataTransferGbytes": 0,
+        "maxActorCount": 500,
+        "maxActorTaskCount": 5000,
+        "dataRetentionDays": 7,
+        "availableProxyGroups": {},
+        "teamAccountSeatCount": 1,
+        "supportLevel": "COMMUNITY",
+        "availableAddOns": [],
+        "tier": "FREE",
+    }

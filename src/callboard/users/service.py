@@ -1,0 +1,155 @@
+"""Accounts, API tokens, and the tokens that runs get.
+
+An API token is random and kept as a hash. The token of a run is not kept at all: it is the run's id signed with the
+server's key, and it is good for as long as the run is alive.
+"""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from callboard.core import clock
+from callboard.core.caller import Caller
+from callboard.core.errors import ApiError
+from callboard.core.ids import new_secret
+from callboard.core.vault import Vault
+from callboard.db.base import Database
+from callboard.users import repository
+from callboard.users.model import User
+
+USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,29}")
+API_TOKEN_PREFIX = "callboard_api_"
+RUN_TOKEN_PREFIX = "callboard_run_"
+REMEMBER_SECS = 10.0
+REMEMBER_MAX = 10_000
+
+FindRunCaller: TypeAlias = Callable[[Connection, str], Caller | None]
+"""From a run's id to the caller its token stands for, None when the run has ended."""
+
+
+class UserNotFound(ApiError):
+    status, type = 404, "user-not-found"
+    message = "User was not found."
+
+
+class InvalidUsername(ApiError):
+    status, type = 400, "invalid-value"
+    message = "A username has 3 to 30 characters: a to z, 0 to 9, underscore, dot and hyphen."
+
+
+class UsernameTaken(ApiError):
+    status, type = 409, "username-not-unique"
+    message = "There is a user of that name already."
+
+
+class UserService:
+    """`find_run_caller` looks up the run of a run token; runs are not this slice's business."""
+
+    def __init__(self, db: Database, vault: Vault, *, find_run_caller: FindRunCaller) -> None:
+        self._db = db
+        self._vault = vault
+        self._find_run_caller = find_run_caller
+        self._remembered: dict[str, tuple[float, Caller]] = {}
+
+    async def create(self, username: str) -> User:
+        """Raises InvalidUsername or UsernameTaken."""
+        if not USERNAME.fullmatch(username) or username == "me":
+            raise InvalidUsername
+        try:
+            return await self._db.write(
+                lambda tx: repository.create_user(tx, username, at=clock.now())
+            )
+        except IntegrityError as error:
+            raise UsernameTaken from error
+
+    async def create_token(self, username: str, *, name: str = "default") -> str:
+        """A new API token of the user, shown this once: only its hash is kept. Raises UserNotFound."""
+        token = API_TOKEN_PREFIX + new_secret()
+
+        def unit(tx: Connection) -> None:
+            user = repository.user_by_name(tx, username)
+            if user is None:
+                raise UserNotFound
+            repository.add_token(tx, user.id, name=name, token_hash=_hash(token), at=clock.now())
+
+        await self._db.write(unit)
+        return token
+
+    async def by_id(self, user_id: str) -> User:
+        user = await self._db.read(lambda tx: repository.user_by_id(tx, user_id))
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def by_ref(self, text: str) -> User:
+        """By id or username. Raises UserNotFound."""
+        user = await self._db.read(
+            lambda tx: repository.user_by_id(tx, text) or repository.user_by_name(tx, text)
+        )
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def save_settings(self, user_id: str, changes: dict[str, object]) -> User:
+        """Change some of an account's own limits."""
+
+        def unit(tx: Connection) -> User:
+            user = repository.user_by_id(tx, user_id)
+            if user is None:
+                raise UserNotFound
+            settings = {**user.settings, **changes}
+            repository.save_settings(tx, user_id, settings)
+            return User(user.id, user.username, user.created_at, user.proxy_password, settings)
+
+        return await self._db.write(unit)
+
+    def run_token(self, run_id: str) -> str:
+        """The token a run's processes get. The same for all starts of the run."""
+        return f"{RUN_TOKEN_PREFIX}{run_id}_{self._vault.sign('run-token', run_id)}"
+
+    async def authenticate(self, token: str) -> Caller | None:
+        """Whom the token stands for, None when it is unknown, expired or its run has ended.
+
+        Remembered for some seconds, so a storage call costs no look-up of its token.
+        """
+        digest = _hash(token)
+        remembered = self._remembered.get(digest)
+        if remembered is not None and remembered[0] > time.monotonic():
+            return remembered[1]
+        caller = await self._look_up(token, digest)
+        if caller is not None:
+            if len(self._remembered) >= REMEMBER_MAX:
+                self._remembered.clear()
+            self._remembered[digest] = (time.monotonic() + REMEMBER_SECS, caller)
+        return caller
+
+    async def _look_up(self, token: str, digest: str) -> Caller | None:
+        run_id = self._signed_run_id(token)
+        if run_id is not None:
+            return await self._db.read(lambda tx: self._find_run_caller(tx, run_id))
+        user = await self._db.read(
+            lambda tx: repository.user_by_token_hash(tx, digest, at=clock.now())
+        )
+        return None if user is None else Caller(user.id, user.username)
+
+    def _signed_run_id(self, token: str) -> str | None:
+        run_id, _, signature = token.removeprefix(RUN_TOKEN_PREFIX).partition("_")
+        if not token.startswith(RUN_TOKEN_PREFIX):
+            return None
+        expected = self._vault.sign("run-token", run_id)
+        return run_id if hmac.compare_digest(expected, signature) else None
+
+    def forget_run(self, run_id: str) -> None:
+        """Stop accepting the run's token at once: it has ended."""
+        self._remembered.pop(_hash(self.run_token(run_id)), None)
+
+
+def _hash(token: str) -> str:
+    # Tokens carry over 200 random bits, so a plain hash cannot be reversed by guessing.
+    return hashlib.sha256(token.encode()).hexdigest()
