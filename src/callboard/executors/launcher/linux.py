@@ -1,0 +1,92 @@
+"""The few system calls the launcher needs that Python 3.11 has no function for."""
+
+import ctypes
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
+MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE = 0x2, 0x4, 0x4000, 0x80000
+MNT_DETACH = 0x2
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 0x1, 0x2
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE = 1, 36, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong]
+_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move this thread into the namespace open at `fd`. Raises OSError."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    args = (os.fsencode(source), os.fsencode(target), kind.encode(), flags, os.fsencode(data))
+    _check(_libc.mount(*args), f"mount {kind}")
+
+
+def unmount(target: str) -> None:
+    """Detach the mount at `target`; it is gone for good when its last user is."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), "umount")
+
+
+def prctl(option: int, value: int) -> None:
+    _check(_libc.prctl(option, value, 0, 0, 0), "prctl")
+
+
+def punch_hole(fd: int, length: int) -> None:
+    """Give back the disk space of a file's first `length` bytes, which then read as zeros."""
+    mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    _check(_libc.fallocate(fd, mode, 0, length), "fallocate")
+
+
+def own_mount_namespace() -> None:
+    """Leave the host's mount table: what is mounted from now on is seen by us and our children only.
+
+    Mounts made on the host later still appear here.
+    """
+    unshare(CLONE_NEWNS)
+    mount("none", "/", "", MS_REC | MS_SLAVE)
+
+
+@contextmanager
+def network_namespace(path: str | None) -> Generator[None]:
+    """Run the body, and start its children, in the network namespace at `path`; None changes nothing."""
+    if path is None:
+        yield
+        return
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        away = os.open(path, os.O_RDONLY)
+        try:
+            setns(away, CLONE_NEWNET)
+        finally:
+            os.close(away)
+        try:
+            yield
+        finally:
+            setns(home, CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, oldest first; none when it is gone."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

@@ -1,0 +1,233 @@
+"""The sandbox of a program: what it sees of the machine, as which user it runs, as a bubblewrap command line.
+
+Used by the launcher for Actors and by the build driver for build steps; needs nothing but the standard library.
+
+Inside, `/` is an empty read-only file system holding `/usr` and a small part of `/etc` of the host, both read-only,
+private `/tmp` and `/home/actor`, fresh `/proc` and `/dev`, and the mounts asked for. The program has its own
+process, IPC, host name and control group namespaces, no capability, and can gain none. Started by root it runs as
+`JOB_UID`, an unprivileged user that owns nothing on the host; else as the user that started it, in a user
+namespace. The network namespace is inherited from the caller.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from callboard.executors.base import Mount, MountMode
+
+JOB_UID = 64484
+"""User and group of sandboxed programs when the launcher runs as root."""
+HOME = "/home/actor"
+BWRAP, SETPRIV, ENV = "bwrap", "setpriv", "env"
+
+_HOST_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "fonts",
+    "gai.conf",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "pki",
+    "protocols",
+    "services",
+    "ssl",
+    "timezone",
+)
+_SYNTHESISED = ("passwd", "group", "hosts")
+_KEPT_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_LOADER_PREFIXES = ("LD_", "MALLOC_", "GLIBC_", "GCONV_", "NIS_", "RES_", "RESOLV_")
+_LOADER_NAMES = frozenset(
+    ("GETCONF_DIR", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NLSPATH", "LANGUAGE", "TZDIR", "TZ")
+)
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One program and what it sees. Paths are the host's, except `argv`, `cwd` and the targets of mounts."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    """All of the program's environment; nothing is inherited."""
+    cwd: str
+    hostname: str
+    home: Path
+    """Becomes `HOME`; see `own`."""
+    tmp: Path
+    etc: Path
+    """A folder filled by `write_etc`."""
+    mounts: tuple[Mount, ...] = ()
+    """Those of mode OVERLAY are mounted writable: pass the folder that is to be written to."""
+    resolv_conf: Path | None = None
+    """None takes the host's."""
+
+
+@dataclass(frozen=True)
+class SandboxCommand:
+    """A command for bubblewrap, to be started with an empty environment:
+
+        fd = command.open_options()
+        subprocess.Popen(command.argv(fd), pass_fds=[fd], env={})
+
+    Its options go through a descriptor because command lines are public and the options hold the environment.
+    """
+
+    options: tuple[str, ...]
+    program: tuple[str, ...]
+
+    def argv(self, options_fd: int) -> tuple[str, ...]:
+        return (_tool(BWRAP), "--args", str(options_fd), "--", *self.program)
+
+    def open_options(self) -> int:
+        """A fresh descriptor to the options, not inherited unless passed."""
+        fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
+        os.write(fd, b"".join(os.fsencode(word) + b"\0" for word in self.options))
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+
+def sandbox_command(box: Sandbox, *, status_fd: int | None = None) -> SandboxCommand:
+    """The command that runs `box`. Raises FileNotFoundError when a tool is missing.
+
+    Mounts below `/usr` work also where the host has no such folder. At `status_fd` bubblewrap writes JSON, with
+    an `exit-code` only when the program was started.
+    """
+    privileged = os.geteuid() == 0
+    early, late = _split_environment(box.env, privileged=privileged)
+    options = (
+        *(() if status_fd is None else ("--json-status-fd", str(status_fd))),
+        *_namespaces(box.hostname, privileged=privileged),
+        *_host_view(box),
+        *_private_view(box),
+        *_mounts(box.mounts),
+        *("--remount-ro", "/", "--chdir", box.cwd, "--clearenv"),
+        *(word for name, value in early.items() for word in ("--setenv", name, value)),
+    )
+    return SandboxCommand(options, _program(box.argv, late, privileged=privileged))
+
+
+def own(folder: Path) -> None:
+    """Make a folder the sandboxed program's own."""
+    if os.geteuid() == 0:
+        os.chown(folder, JOB_UID, JOB_UID)
+
+
+def write_etc(folder: Path, *, hostname: str, hosts: Mapping[str, str]) -> None:
+    """Write the parts of `/etc` that are not the host's. `hosts` maps more names to addresses."""
+    uid, gid = (JOB_UID, JOB_UID) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    lines = ["127.0.0.1 localhost", "::1 localhost", f"127.0.1.1 {hostname}"]
+    lines += [f"{address} {name}" for name, address in hosts.items()]
+    nobody = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin"
+    passwd = ["root:x:0:0:root:/root:/bin/sh", f"actor:x:{uid}:{gid}::{HOME}:/bin/sh", nobody]
+    (folder / "hosts").write_text("\n".join(lines) + "\n")
+    (folder / "passwd").write_text("\n".join(passwd) + "\n")
+    (folder / "group").write_text(f"root:x:0:\nactor:x:{gid}:\nnogroup:x:65534:\n")
+
+
+def _namespaces(hostname: str, *, privileged: bool) -> list[str]:
+    options = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    options += ["--die-with-parent", "--new-session", "--hostname", hostname, "--cap-drop", "ALL"]
+    if not privileged:
+        return [*options, "--unshare-user"]
+    return options + [word for name in _KEPT_CAPABILITIES for word in ("--cap-add", name)]
+
+
+def _host_view(box: Sandbox) -> list[str]:
+    options = ["--ro-bind", "/usr", "/usr", "--dir", "/etc"]
+    for link in _HOST_LINKS:
+        options += _shown(Path(link), link)
+    for name in _ETC:
+        options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    for name in _SYNTHESISED:
+        options += ["--ro-bind", str(box.etc / name), f"/etc/{name}"]
+    resolv_conf = str(box.resolv_conf or "/etc/resolv.conf")
+    return [*options, "--ro-bind-try", resolv_conf, "/etc/resolv.conf"]
+
+
+def _private_view(box: Sandbox) -> list[str]:
+    options = [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--dir",
+        "/run",
+        "--dir",
+        "/var",
+        "--dir",
+        "/home",
+    ]
+    options += ["--bind", str(box.tmp), "/tmp", "--symlink", "/tmp", "/var/tmp"]
+    return [*options, "--bind", str(box.home), HOME]
+
+
+def _mounts(mounts: tuple[Mount, ...]) -> list[str]:
+    options: list[str] = []
+    opened: set[Path] = set()
+    for mount in mounts:
+        target = Path(os.path.normpath(mount.target))
+        options += _opened_up(target, opened)
+        for parent in list(target.parents)[-2::-1]:
+            options += ["--dir", str(parent)]  # bubblewrap by itself makes them for root only
+        how = "--ro-bind" if mount.mode is MountMode.READ_ONLY else "--bind"
+        options += [how, str(mount.source), str(target)]
+    return options
+
+
+def _opened_up(target: Path, opened: set[Path]) -> list[str]:
+    """Room for a mount point in the read-only `/usr`.
+
+    The nearest folder that the host has is replaced by an empty one that shows the same entries.
+    """
+    if not target.is_relative_to("/usr") or target.is_dir() or opened & set(target.parents):
+        return []
+    nearest = next(parent for parent in target.parents if parent.is_dir())
+    opened.add(nearest)
+    entries = sorted(nearest.iterdir())
+    shown = [word for entry in entries for word in _shown(entry, str(entry))]
+    return ["--tmpfs", str(nearest), *shown]
+
+
+def _shown(entry: Path, target: str) -> list[str]:
+    """Options that show a host entry: links as links, so that they lead where they do on the host."""
+    if entry.is_symlink():
+        return ["--symlink", os.readlink(entry), target]
+    return ["--ro-bind", str(entry), target] if entry.exists() else []
+
+
+def _split_environment(
+    env: Mapping[str, str], *, privileged: bool
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Keep back what steers the loader and the C library: `setpriv` still has rights when it starts."""
+    late = {
+        name: value
+        for name, value in env.items()
+        if privileged and (name in _LOADER_NAMES or name.startswith(_LOADER_PREFIXES))
+    }
+    return {name: value for name, value in env.items() if name not in late}, late
+
+
+def _program(
+    argv: tuple[str, ...], late: Mapping[str, str], *, privileged: bool
+) -> tuple[str, ...]:
+    if not privileged:
+        return argv
+    user = ("--reuid", str(JOB_UID), "--regid", str(JOB_UID), "--clear-groups")
+    rights = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+    changed = (_tool(ENV), *(f"{name}={value}" for name, value in late.items())) if late else ()
+    return (_tool(SETPRIV), *user, *rights, "--", *changed, *argv)
+
+
+def _tool(name: str) -> str:
+    """The tool's place on the host, which is also its place in the sandbox. Raises FileNotFoundError."""
+    found = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin")
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed")
+    return found

@@ -1,0 +1,96 @@
+"""Process trees where control groups cannot help: who belongs to one, what it uses, and killing it.
+
+Softer than groups: a tree is what descends from its first process or shares its session, so what detaches itself
+cleverly between two looks may escape. That is why the rungs that rest on it are labelled.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from callboard.executors.launcher import linux
+from callboard.executors.launcher.cgroups import Usage
+
+_TICKS_PER_SEC = os.sysconf("SC_CLK_TCK")
+
+
+class Tree:
+    """The tree of a job by its first process. Remembers whom it has seen, as orphans change their parent."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._seen: dict[int, int] = {}
+        self._peak_bytes = 0
+
+    def add(self, pid: int) -> None:
+        if born := _born(pid):
+            self._seen[pid] = born
+
+    def usage(self) -> Usage:
+        """Proportional memory and CPU time of the whole tree, now."""
+        pids = self.look()
+        size = sum(_pss_bytes(pid) for pid in pids)
+        self._peak_bytes = max(self._peak_bytes, size)
+        return Usage(size, self._peak_bytes, sum(_cpu_usec(pid) for pid in pids))
+
+    def look(self) -> list[int]:
+        """The living members, those seen before and those found now."""
+        found = self._descendants([self.pid, *self._living()]) | _session(self.pid)
+        for pid in found:
+            if pid not in self._seen:
+                self.add(pid)
+        return self._living()
+
+    def kill(self) -> None:
+        """Stop everyone first, so that nobody forks while the others die."""
+        for sign in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.look():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+
+    def _living(self) -> list[int]:
+        return [pid for pid, born in self._seen.items() if _born(pid) == born]
+
+    def _descendants(self, pids: list[int]) -> set[int]:
+        found: set[int] = set()
+        while pids:
+            pid = pids.pop()
+            if pid not in found:
+                found.add(pid)
+                pids += linux.children(pid)
+        return found
+
+
+def _session(leader: int) -> set[int]:
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return {pid for pid in pids if (stat := _stat(pid)) and int(stat[3]) == leader}
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of `/proc/PID/stat` from the state on; none for one that is gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    fields = text.rpartition(")")[2].split()
+    return [] if fields[0] in "ZX" else fields
+
+
+def _born(pid: int) -> int:
+    """When a process started, in clock ticks: with the pid it names a process for ever. 0 for none."""
+    stat = _stat(pid)
+    return int(stat[19]) if stat else 0
+
+
+def _cpu_usec(pid: int) -> int:
+    stat = _stat(pid)
+    return sum(int(field) for field in stat[11:15]) * 1_000_000 // _TICKS_PER_SEC
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
