@@ -1,0 +1,125 @@
+"""What stands for the image in a FROM line: the host's own system, with the nearest interpreter chosen.
+
+There is no registry to pull from. Every stage starts from the host's programs; FROM decides which Python or Node
+comes first, and adds what people's Dockerfiles rely on finding in the image.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.interpreters import Interpreter, nearest_python, node, own_python
+
+WORK_DIR = "/usr/src/app"
+"""Where the images of Actors start, and where an Actor's files go when nothing else is said."""
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+APIFY_NODE_PACKAGES = ("apify", "crawlee")
+
+_PYTHON_TAG = re.compile(r"(?:python)?(\d)\.(\d+)")
+_NODE_TAG = re.compile(r"(\d+)")
+_BROWSERS = re.compile(r"playwright|puppeteer|selenium|camoufox")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The start of a stage."""
+
+    python: Interpreter | None = None
+    node: Interpreter | None = None
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    work_dir: str = "/"
+    node_packages: tuple[str, ...] = ()
+    """Already installed in the work directory, as the image would have it."""
+    implied: bool = False
+    """Whether the image says nothing of an interpreter, and the Python is there in case a step uses it."""
+    notes: tuple[str, ...] = ()
+    """For the build log: what was chosen and how it differs from what was asked for."""
+
+    @property
+    def interpreters(self) -> tuple[Interpreter, ...]:
+        return tuple(one for one in (self.python, self.node) if one is not None)
+
+    @property
+    def environment_dir(self) -> str:
+        """Where Python packages go: `/usr/local` as in the images, unless the host's Python is there."""
+        taken = self.python is not None and self.python.prefix == Path("/usr/local")
+        return "/opt/callboard/python" if taken else "/usr/local"
+
+    @property
+    def identity(self) -> str:
+        """What a cached layer on this base depends on."""
+        found = [f"{one.executable} {one.shown}" for one in self.interpreters]
+        return "\n".join([*found, self.work_dir, *self.node_packages])
+
+
+def base_for(image: str) -> Base:
+    """What stands for `image`. Raises `BuildFailed` if the host has no such interpreter at all."""
+    name, tag = _split(image)
+    if name.startswith("apify/actor-python"):
+        return _python_base(image, tag, work_dir=WORK_DIR)
+    if name.startswith("apify/actor-node"):
+        return _node_base(image, tag, work_dir=WORK_DIR, packages=APIFY_NODE_PACKAGES)
+    if name in {"python", "astral-sh/uv"}:
+        return _python_base(image, tag, work_dir="/")
+    if name == "node":
+        return _node_base(image, tag, work_dir="/", packages=())
+    python = own_python()
+    note = f"{image} is taken to be this machine's own system."
+    return Base(python=python, env=_env((python,)), implied=True, notes=(note,))
+
+
+def _split(image: str) -> tuple[str, str]:
+    """Repository without registry, and tag."""
+    repository, _, tag = image.partition("@")[0].partition(":")
+    if ":" in image and "/" in tag:  # a registry with a port
+        host_rest = tag.partition("/")[2]
+        repository, _, tag = host_rest.partition(":")
+    for registry in ("docker.io/", "index.docker.io/", "ghcr.io/", "library/"):
+        repository = repository.removeprefix(registry)
+    return repository.lower(), tag
+
+
+def _python_base(image: str, tag: str, *, work_dir: str) -> Base:
+    match = _PYTHON_TAG.search(tag)
+    wanted = (int(match[1]), int(match[2])) if match else None
+    python = nearest_python(wanted)
+    notes = [f"{image}: Python {python.shown} of this machine ({python.executable})."]
+    if wanted is not None and wanted != python.version:
+        notes.append(
+            f"Warning: Python {wanted[0]}.{wanted[1]} is not installed here; {python.shown} comes nearest."
+        )
+    env = _env((python,)) | {"PYTHONUNBUFFERED": "1"}
+    return Base(python=python, env=env, work_dir=work_dir, notes=(*notes, *_browser_notes(image)))
+
+
+def _node_base(image: str, tag: str, *, work_dir: str, packages: tuple[str, ...]) -> Base:
+    found = node()
+    if found is None:
+        raise BuildFailed(
+            f"{image} needs Node.js and npm, which are not installed on this machine."
+        )
+    notes = [f"{image}: Node.js {found.shown} of this machine ({found.executable})."]
+    match = _NODE_TAG.match(tag)
+    if match is not None and int(match[1]) != found.version[0]:
+        notes.append(
+            f"Warning: Node.js {match[1]} is not installed here; {found.shown} comes nearest."
+        )
+    return Base(
+        node=found,
+        env=_env((found,)),
+        work_dir=work_dir,
+        node_packages=packages,
+        notes=(*notes, *_browser_notes(image)),
+    )
+
+
+def _browser_notes(image: str) -> Iterator[str]:
+    if _BROWSERS.search(image):
+        yield f"Warning: the browsers of {image} are not provided; a build step has to install them."
+
+
+def _env(interpreters: tuple[Interpreter, ...]) -> dict[str, str]:
+    outside = [str(one.executable.parent) for one in interpreters if not one.in_system]
+    return {"PATH": ":".join([*SYSTEM_PATH.split(":")[:2], *outside, *SYSTEM_PATH.split(":")[2:]])}

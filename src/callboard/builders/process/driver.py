@@ -1,0 +1,168 @@
+"""The build itself: from checked source files to an image and what the sources say about their Actor.
+
+Runs in a process of its own, started by the executor. What it prints is the build log.
+"""
+
+import os
+import posixpath
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.definition import (
+    ActorDefinition,
+    InvalidDefinition,
+    parse_object,
+    read_definition,
+)
+from callboard.builders.process import python_env, tree
+from callboard.builders.process.copying import Origin
+from callboard.builders.process.defaults import default_dockerfile, guessed_start
+from callboard.builders.process.dockerfile import parse
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
+from callboard.builders.process.images import ROOT_NAME, Finished, image_of
+from callboard.builders.process.layers import Layers
+from callboard.builders.process.plan import Plan, RunCommand, StagePlan, make_plan, start_command
+from callboard.builders.process.registries import read_registries
+from callboard.builders.process.stages import StageMaker, StageTree
+from callboard.builders.process.steps import StepRunner
+from callboard.builders.process.toolbox import fill_toolbox
+from callboard.builders.process.views import can_be_mounted
+from callboard.core.errors import ApiError
+
+SOURCE_NAME = "source"
+_WORK_NAME = "work"
+_MAX_DOCKERFILE_BYTES = 512 * 1024
+
+
+def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildResult:
+    """Build what lies in `source/`. Raises `BuildFailed`. What an interrupted attempt left is made anew.
+
+    `check_schema` raises `ApiError` for an input schema that breaks the rules.
+    """
+    started = time.monotonic()
+    folder = Path(spec.build_dir)
+    for name in (_WORK_NAME, ROOT_NAME):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    try:
+        result = _build(spec, folder, check_schema)
+    finally:
+        shutil.rmtree(folder / _WORK_NAME, ignore_errors=True)
+    size = result.image_size_bytes / 1_000_000
+    print(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.", flush=True)
+    return result
+
+
+def _build(spec: BuildSpec, folder: Path, check_schema: Callable[[object], None]) -> BuildResult:
+    source = folder / SOURCE_NAME
+    print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
+    definition = _definition(source, check_schema)
+    plan = _plan(spec, definition, source)
+    layers = Layers(Path(spec.cache_dir) / "layers")
+    maker = _maker(spec, folder, definition, layers)
+    made = maker.make(plan)
+    stage = plan.stages[-1]
+    start = _start(stage, definition)
+    _compile(maker, stage, made)
+    made.root.rename(folder / ROOT_NAME)
+    finished = Finished(stage, folder / ROOT_NAME, frozenset(maker.named))
+    if stage.base.python is not None:
+        python_env.remove_pip(finished.root, stage.base.python, stage.base.environment_dir)
+    image = image_of(finished, start)
+    layers.prune()
+    print(f"Start command: {' '.join(start)}", flush=True)
+    return BuildResult(
+        image=image,
+        image_size_bytes=tree.size_bytes(finished.root),
+        actor_definition=definition.content,
+        input_schema=definition.input_schema,
+        readme=definition.readme,
+        changelog=definition.changelog,
+    )
+
+
+def _definition(source: Path, check_schema: Callable[[object], None]) -> ActorDefinition:
+    try:
+        definition = read_definition(source)
+        if definition.input_schema is not None:
+            check_schema(parse_object(definition.input_schema, name="The input schema"))
+    except (InvalidDefinition, ApiError) as error:
+        raise BuildFailed(str(error)) from error
+    return definition
+
+
+def _plan(spec: BuildSpec, definition: ActorDefinition, source: Path) -> Plan:
+    if definition.dockerfile is None:
+        default = default_dockerfile(definition.context)
+        print(f"The sources have no Dockerfile; building for {default.reason}.", flush=True)
+        text = default.dockerfile
+    else:
+        print(f"Using {definition.dockerfile.relative_to(source.resolve())}.", flush=True)
+        text = _dockerfile_text(definition.dockerfile)
+    actor_path = posixpath.relpath(source.resolve(), definition.context)
+    arguments = {
+        "ACTOR_PATH_IN_DOCKER_CONTEXT": "" if actor_path == "." else actor_path,
+        **spec.build_args,
+    }
+    return make_plan(parse(text), arguments)
+
+
+def _dockerfile_text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MAX_DOCKERFILE_BYTES + 1)
+    if len(content) > _MAX_DOCKERFILE_BYTES:
+        raise BuildFailed("The Dockerfile is too large.")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _maker(
+    spec: BuildSpec, folder: Path, definition: ActorDefinition, layers: Layers
+) -> StageMaker:
+    work = folder / _WORK_NAME
+    work.mkdir()
+    return StageMaker(
+        folder=work / "stages",
+        sources=Origin(definition.context, _ignore_rules(definition)),
+        layers=layers,
+        runner=StepRunner(work / "runner"),
+        toolbox=fill_toolbox(work, read_registries(os.environ)),
+        use_cache=spec.use_cache,
+    )
+
+
+def _ignore_rules(definition: ActorDefinition) -> IgnoreRules:
+    candidates = [definition.context / ".dockerignore"]
+    if definition.dockerfile is not None:
+        candidates.insert(
+            0, definition.dockerfile.with_name(definition.dockerfile.name + ".dockerignore")
+        )
+    for path in candidates:
+        if path.is_file() and not path.is_symlink():
+            return parse_ignore_rules(
+                path.read_text(encoding="utf-8", errors="replace").splitlines()
+            )
+    return IgnoreRules()
+
+
+def _start(stage: StagePlan, definition: ActorDefinition) -> tuple[str, ...]:
+    start = tuple(start_command(stage.state))
+    if start:
+        return start
+    guessed = guessed_start(definition.context, node=stage.base.node is not None)
+    print(
+        f"The Dockerfile has no CMD or ENTRYPOINT; the Actor is started by {' '.join(guessed)}.",
+        flush=True,
+    )
+    return guessed
+
+
+def _compile(maker: StageMaker, stage: StagePlan, made: StageTree) -> None:
+    """Byte-compile the Actor's own files. One that does not compile shows when the Actor is run."""
+    python, cwd = stage.base.python, stage.state.cwd
+    if python is None or stage.base.implied or not can_be_mounted(cwd):
+        return
+    argv = (str(python.executable), "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", cwd)
+    maker.run(stage, made, RunCommand(argv, {}, "/"), quiet=True)

@@ -1,0 +1,278 @@
+"""Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from callboard.builders.process import copying, python_env, tree
+from callboard.builders.process.copying import Origin, Placement
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.layers import Layers, identity
+from callboard.builders.process.plan import (
+    CopyFiles,
+    MakeFolder,
+    Plan,
+    ProvideUv,
+    RunCommand,
+    StagePlan,
+    Step,
+)
+from callboard.builders.process.steps import StepCommand, StepRunner
+from callboard.builders.process.toolbox import Toolbox, interpreter_mounts, search_path
+from callboard.builders.process.views import named_folders, parts
+from callboard.executors.base import Mount, MountMode
+from callboard.executors.launcher.sandbox import HOME
+
+WORTH_KEEPING_SECS = 0.25
+"""A step faster than this is run again rather than kept."""
+
+
+@dataclass
+class StageTree:
+    """The files of a stage. When `shared`, some are also another tree's, and nobody may write into them."""
+
+    root: Path
+    shared: bool = False
+
+
+class StageMaker:
+    """Makes the stages of one build below `folder`, each once and only when it is needed."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        sources: Origin,
+        layers: Layers,
+        runner: StepRunner,
+        toolbox: Toolbox,
+        use_cache: bool,
+    ) -> None:
+        self._folder = folder
+        self._sources = sources
+        self._layers = layers
+        self._runner = runner
+        self._toolbox = toolbox
+        self._use_cache = use_cache
+        self._made: dict[int, StageTree] = {}
+        self._keys: dict[int, list[str]] = {}
+        self._total = 0
+        self.named: list[str] = []
+        """Folders that the Dockerfile speaks of, made before the first step."""
+        folder.mkdir(parents=True)
+
+    def make(self, plan: Plan) -> StageTree:
+        """Make the last stage, and of the others those it takes files from."""
+        self._total = plan.step_count
+        self.named = named_folders(step.text for stage in plan.stages for step in stage.steps)
+        return self._stage(plan.stages[-1])
+
+    def run(
+        self, stage: StagePlan, made: StageTree, command: RunCommand, *, quiet: bool = False
+    ) -> int:
+        """Run a command in a stage and return its exit code."""
+        base = stage.base
+        tools = self._toolbox.environment(base.python, base.environment_dir)
+        env = {**tools, **command.env}
+        env["PATH"] = search_path(env.get("PATH", base.env.get("PATH", "")))
+        interpreters = interpreter_mounts(base.interpreters)
+        step = StepCommand(
+            argv=command.argv,
+            env=env,
+            cwd=command.cwd,
+            home=made.root / HOME[1:],
+            tmp=made.root / "tmp",
+            mounts=(
+                *_stage_mounts(made.root, interpreters),
+                *interpreters.values(),
+                *self._toolbox.mounts(),
+            ),
+        )
+        return self._runner.run(step, quiet=quiet)
+
+    def _stage(self, stage: StagePlan) -> StageTree:
+        if stage.number not in self._made:
+            self._made[stage.number] = self._make_stage(stage)
+        return self._made[stage.number]
+
+    def _make_stage(self, stage: StagePlan) -> StageTree:
+        self._say(stage.number, stage.text)
+        for note in stage.base.notes if stage.parent is None else ():
+            print(note, flush=True)
+        made, done = self._start(stage)
+        for index, step in enumerate(stage.steps):
+            if index < done:
+                self._say(step.number, f"{step.text} (cached)")
+                continue
+            self._say(step.number, step.text)
+            self._perform(stage, made, step, key=self._stage_keys(stage)[index + 1])
+        return made
+
+    def _start(self, stage: StagePlan) -> tuple[StageTree, int]:
+        """The tree to go on with, and how many steps are done in it."""
+        root = self._folder / str(stage.number)
+        keys = self._stage_keys(stage)
+        for index in range(len(stage.steps), 0, -1) if self._use_cache else ():
+            is_run = isinstance(stage.steps[index - 1].action, RunCommand)
+            if is_run and self._layers.has(keys[index]) and self._layers.restore(keys[index], root):
+                return StageTree(root, shared=True), index
+        if stage.parent is not None:
+            parent = self._stage(stage.parent)
+            tree.clone(parent.root, root, link=True)
+            parent.shared = True
+            return StageTree(root, shared=True), 0
+        return self._fresh(stage, root), 0
+
+    def _fresh(self, stage: StagePlan, root: Path) -> StageTree:
+        root.mkdir()
+        for folder in (HOME, f"{HOME}/.npm", "/tmp", "/usr/src", "/usr/local", stage.base.work_dir):
+            tree.make_directory(root, folder)
+        for folder in self.named:
+            tree.make_directory(root, folder)
+        (root / "tmp").chmod(0o1777)
+        made = StageTree(root)
+        if stage.base.node_packages:
+            self._add_node_packages(stage, made)
+        return made
+
+    def _add_node_packages(self, stage: StagePlan, made: StageTree) -> None:
+        """What the image has in its work directory. Kept like a layer, as it is the same for every build."""
+        key = identity("node packages", stage.base.identity)
+        if self._layers.has(key):
+            packages = self._folder / f"{stage.number}-packages"
+            if self._layers.restore(key, packages):
+                made.root.rename(self._folder / f"{stage.number}-empty")
+                packages.rename(made.root)
+                for folder in self.named:
+                    tree.make_directory(made.root, folder)
+                made.shared = True
+                return
+        print(
+            f"Installing {', '.join(stage.base.node_packages)}, which the image brings along.",
+            flush=True,
+        )
+        work_dir = stage.base.work_dir
+        manifest = tree.resolve(made.root, f"{work_dir}/package.json")
+        tree.write_file(manifest, b'{"name": "actor", "version": "0.0.1", "private": true}\n')
+        argv = ("npm", "install", "--omit=dev", "--omit=optional", *stage.base.node_packages)
+        if self.run(stage, made, RunCommand(argv, {"PATH": stage.base.env["PATH"]}, work_dir)) != 0:
+            print("Warning: they could not be installed; going on without them.", flush=True)
+            return
+        self._keep(made, key)
+
+    def _perform(self, stage: StagePlan, made: StageTree, step: Step, *, key: str) -> None:
+        match step.action:
+            case CopyFiles() as copy:
+                origin = self._origin(copy)
+                Placement(made.root, copy.mode).copy(origin, copy.patterns, copy.target)
+            case MakeFolder(path):
+                tree.make_directory(made.root, path)
+            case ProvideUv():
+                self._provide_uv(made)
+            case RunCommand() as command:
+                self._run_step(stage, made, step, command, key=key)
+            case _:
+                pass
+
+    def _run_step(
+        self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand, *, key: str
+    ) -> None:
+        self._unshare(made)
+        self._prepare(stage, made)
+        started = time.monotonic()
+        code = self.run(stage, made, command)
+        if code != 0:
+            raise BuildFailed(
+                f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
+            )
+        if time.monotonic() - started >= WORTH_KEEPING_SECS:
+            self._keep(made, key)
+
+    def _prepare(self, stage: StagePlan, made: StageTree) -> None:
+        base = stage.base
+        tree.make_directory(made.root, f"{HOME}/.npm")
+        if base.python is None or python_env.exists(made.root, base.environment_dir):
+            return
+        argv = python_env.creation_command(base.python, base.environment_dir)
+        code = self.run(stage, made, RunCommand(argv, {}, "/"))
+        if code != 0:
+            raise BuildFailed(f"The Python environment could not be made, exit code {code}.")
+        python_env.add_pip(made.root, base.python, base.environment_dir)
+
+    def _unshare(self, made: StageTree) -> None:
+        """A step may write into any file of its stage, so none may be another tree's."""
+        if not made.shared:
+            return
+        own = made.root.with_name(made.root.name + "-own")
+        tree.clone(made.root, own, link=False)
+        tree.remove(made.root)
+        own.rename(made.root)
+        made.shared = False
+
+    def _keep(self, made: StageTree, key: str) -> None:
+        made.shared = True
+        try:
+            self._layers.save(key, made.root)
+        except OSError as error:
+            print(f"Warning: the step is not kept for later builds: {error}", flush=True)
+
+    @staticmethod
+    def _provide_uv(made: StageTree) -> None:
+        folder = tree.make_directory(made.root, "/usr/local/bin")
+        tree.write_file(folder / "uv", Path(find_uv_bin()).read_bytes(), mode=0o755)
+
+    def _origin(self, copy: CopyFiles) -> Origin:
+        return self._sources if copy.source is None else Origin(self._stage(copy.source).root)
+
+    def _stage_keys(self, stage: StagePlan) -> list[str]:
+        """Identity of the stage's start and of each step in it."""
+        if stage.number not in self._keys:
+            start = identity(stage.base.identity, *self.named)
+            keys = [start if stage.parent is None else self._stage_keys(stage.parent)[-1]]
+            for step in stage.steps:
+                try:
+                    keys.append(identity(keys[-1], *self._decisive(step)))
+                except BuildFailed as error:
+                    raise BuildFailed(
+                        f"Step {step.number}/{self._total} failed: {error} ({step.text})"
+                    ) from error
+            self._keys[stage.number] = keys
+        return self._keys[stage.number]
+
+    def _decisive(self, step: Step) -> tuple[str, ...]:
+        """All that decides what a step does to the files, besides those it starts from."""
+        match step.action:
+            case CopyFiles(patterns, target, source, mode):
+                content = (
+                    copying.digest(self._sources, patterns)
+                    if source is None
+                    else self._stage_keys(source)[-1]
+                )
+                return ("copy", *patterns, target, str(mode), content)
+            case MakeFolder(path):
+                return ("folder", path)
+            case ProvideUv():
+                return ("uv",)
+            case RunCommand(argv, env, cwd):
+                return (
+                    "run",
+                    *argv,
+                    cwd,
+                    *(f"{name}={value}" for name, value in sorted(env.items())),
+                )
+            case _:
+                return ()
+
+    def _say(self, number: int, text: str) -> None:
+        shown = text if len(text) <= 300 else text[:297] + "..."
+        print(f"Step {number}/{self._total}: {shown}", flush=True)
+
+
+def _stage_mounts(root: Path, interpreters: Mapping[str, Mount]) -> list[Mount]:
+    return [
+        Mount(part.place, part.path, MountMode.READ_WRITE)
+        for part in parts(root, around=[*interpreters, "/run/callboard"])
+    ]

@@ -1,0 +1,94 @@
+"""Running a build step: a program of the host or of the Actor, always behind the sandbox.
+
+Nothing an Actor brings is run any other way. Steps see their stage's own folders, the tools, and the registries'
+files; not the server, not other builds.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from callboard.builders.process import tree
+from callboard.builders.process.errors import BuildFailed
+from callboard.executors.base import Mount
+from callboard.executors.launcher.sandbox import HOME, JOB_UID, Sandbox, sandbox_command, write_etc
+
+_HOSTNAME = "build"
+
+
+@dataclass(frozen=True)
+class StepCommand:
+    """A program to run. `home` and `tmp` are host folders it may write to."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    home: Path
+    tmp: Path
+    mounts: tuple[Mount, ...]
+
+
+class StepRunner:
+    """Runs steps one after the other. `folder` is the runner's own, for what the sandbox needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._etc = folder / "etc"
+        self._etc.mkdir(parents=True)
+        write_etc(self._etc, hostname=_HOSTNAME, hosts={})
+        self._add_image_user()
+
+    def run(self, command: StepCommand, *, quiet: bool = False) -> int:
+        """Run to the end and return the exit code. Output goes to the build log, unless `quiet`."""
+        sys.stdout.flush()
+        try:
+            return self._run(command, quiet=quiet)
+        except FileNotFoundError as error:
+            raise BuildFailed(
+                f"Build steps need a sandbox, which this machine lacks: {error}."
+            ) from error
+
+    def _run(self, command: StepCommand, *, quiet: bool) -> int:
+        box = Sandbox(
+            argv=command.argv,
+            env={"HOME": HOME, **command.env},
+            cwd=command.cwd,
+            hostname=_HOSTNAME,
+            home=command.home,
+            tmp=command.tmp,
+            etc=self._etc,
+            mounts=command.mounts,
+        )
+        wrapped = sandbox_command(box)
+        options_fd = wrapped.open_options()
+        output = subprocess.DEVNULL if quiet else None
+        try:
+            done = subprocess.run(
+                wrapped.argv(options_fd),
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(options_fd,),
+                check=False,
+            )
+        finally:
+            os.close(options_fd)
+        return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+    def _add_image_user(self) -> None:
+        """Dockerfiles written for the usual images name `myuser`, in `chown` above all."""
+        uid, gid = (JOB_UID, JOB_UID) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+        with (self._etc / "passwd").open("a") as file:
+            file.write(f"myuser:x:{uid}:{gid}::{HOME}:/bin/sh\n")
+        with (self._etc / "group").open("a") as file:
+            file.write(f"myuser:x:{gid}:\n")
+
+
+def private_folder(path: Path) -> Path:
+    """An empty folder that belongs to the steps."""
+    path.mkdir(parents=True)
+    tree.give(path)
+    return path

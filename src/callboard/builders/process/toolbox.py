@@ -1,0 +1,104 @@
+"""What every step finds besides its stage: stand-ins for tools of the usual images, uv, registry settings, caches."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from callboard.builders.process import tree
+from callboard.builders.process.interpreters import Interpreter
+from callboard.builders.process.registries import Registries
+from callboard.builders.process.steps import private_folder
+from callboard.executors.base import Mount, MountMode
+
+PLACE = "/run/callboard"
+UV = f"{PLACE}/uv/uv"
+
+_STAND_INS = {
+    "system_packages.sh": ("apt", "apt-get", "apk", "yum", "dnf", "microdnf"),
+    "no_users.sh": ("useradd", "usermod", "adduser", "groupadd", "addgroup", "chown", "chgrp"),
+    "mkdir.sh": ("mkdir",),
+    "sudo.sh": ("sudo", "gosu"),
+    "pip.sh": ("pip", "pip3"),
+    "uv.sh": ("uv",),
+    "pip_by_uv.py": ("pip_by_uv.py",),
+}
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Mounts and environment that make a step's tools work."""
+
+    folder: Path
+    caches: Path
+    """Download caches of this build alone: what a step writes there is never read by another build."""
+    registries: Registries
+
+    def environment(self, python: Interpreter | None, environment_dir: str) -> dict[str, str]:
+        """What tools need to know. The Dockerfile's own variables may replace any of it."""
+        env = {
+            **self.registries.env,
+            "LANG": "C.UTF-8",
+            "UV_CACHE_DIR": f"{PLACE}/cache/uv",
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_LINK_MODE": "copy",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "NPM_CONFIG_CACHE": f"{PLACE}/cache/npm",
+            "NPM_CONFIG_GLOBALCONFIG": f"{PLACE}/tools/npmrc",
+            "NPM_CONFIG_PREFIX": "/usr/local",
+            "NPM_CONFIG_FUND": "false",
+            "NPM_CONFIG_AUDIT": "false",
+            "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+        }
+        if python is not None:
+            env |= {"CALLBOARD_PYTHON": str(python.executable), "VIRTUAL_ENV": environment_dir}
+        return env
+
+    def mounts(self) -> Iterator[Mount]:
+        yield Mount(self.folder, f"{PLACE}/tools")
+        yield Mount(Path(find_uv_bin()), UV)
+        yield Mount(self.caches, f"{PLACE}/cache", MountMode.READ_WRITE)
+        for path in self.registries.paths:
+            if not path.is_relative_to("/usr") and not path.is_relative_to("/etc/ssl"):
+                yield Mount(path, str(path))
+
+
+def search_path(path: str) -> str:
+    """`path` with the stand-ins before all else."""
+    return f"{PLACE}/tools:{PLACE}/uv:{path}"
+
+
+def fill_toolbox(work: Path, registries: Registries) -> Toolbox:
+    """Write the stand-ins below `work`."""
+    folder = work / "tools"
+    folder.mkdir(parents=True)
+    package = resources.files("callboard.builders.process.tools")
+    for file, names in _STAND_INS.items():
+        text = package.joinpath(file).read_text(encoding="utf-8")
+        for name in names:
+            _write_program(folder / name, text)
+    (folder / "npmrc").write_text(registries.npmrc, encoding="utf-8")
+    if os.geteuid() == 0:
+        tree.give(folder / "npmrc")
+    caches = private_folder(work / "cache")
+    for name in ("uv", "npm"):
+        private_folder(caches / name)
+    return Toolbox(folder, caches, registries)
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def interpreter_mounts(interpreters: tuple[Interpreter, ...]) -> Mapping[str, Mount]:
+    """By target: the interpreters that are not part of the host's system, where they are on the host."""
+    return {
+        str(one.prefix): Mount(one.prefix, str(one.prefix))
+        for one in interpreters
+        if not one.in_system
+    }

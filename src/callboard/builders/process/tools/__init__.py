@@ -1,0 +1,1 @@
+"""Programs that stand in, during build steps, for ones of the usual images. Copied beside a build, never imported."""

@@ -1,0 +1,17 @@
+#!/bin/sh
+# In the images packages go to the system's Python; in a stage that is the environment `uv pip` finds by itself.
+first=$1
+unset UV_SYSTEM_PYTHON
+if [ "$first" = pip ]; then
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        word=$1
+        shift
+        case $word in
+            --system|--break-system-packages) ;;
+            *) set -- "$@" "$word" ;;
+        esac
+        count=$((count - 1))
+    done
+fi
+exec /run/callboard/uv/uv "$@"
