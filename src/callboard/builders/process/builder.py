@@ -32,7 +32,7 @@ class ProcessBuilder(Builder):
         folder = Path(spec.build_dir)
         _write_atomically(folder / "spec.json", msgspec.json.encode(spec))
         return LaunchSpec(
-            job_id=spec.build_id,
+            job_id=f"{spec.build_id}-1",  # the first and only start of the build
             argv=(sys.executable, "-m", "callboard.builders.process", str(folder / "spec.json")),
             env=_driver_environment(),
             cwd=str(folder),

@@ -32,6 +32,7 @@ from callboard.builders.process.steps import StepRunner
 from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
 from callboard.core.errors import ApiError
+from callboard.executors.launcher.surroundings import Surroundings
 
 SOURCE_NAME = "source"
 _WORK_NAME = "work"
@@ -127,10 +128,17 @@ def _maker(
         folder=work / "stages",
         sources=Origin(definition.context, _ignore_rules(definition)),
         layers=layers,
-        runner=StepRunner(work / "runner"),
+        runner=StepRunner(work / "runner", _surroundings()),
         toolbox=fill_toolbox(work, read_registries(os.environ)),
         use_cache=spec.use_cache,
     )
+
+
+def _surroundings() -> Surroundings | None:
+    try:
+        return Surroundings.from_environment(os.environ)
+    except KeyError:
+        return None
 
 
 def _ignore_rules(definition: ActorDefinition) -> IgnoreRules:

@@ -1,5 +1,6 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from callboard.executors.launcher.sandbox import HOME
 
 WORTH_KEEPING_SECS = 0.25
 """A step faster than this is run again rather than kept."""
+_PYTHON_TOOL = re.compile(r"python|pip|poetry|\buvx?\b")
 
 
 @dataclass
@@ -181,7 +183,7 @@ class StageMaker:
         self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand, *, key: str
     ) -> None:
         self._unshare(made)
-        self._prepare(stage, made)
+        self._prepare(stage, made, command)
         started = time.monotonic()
         code = self.run(stage, made, command)
         if code != 0:
@@ -191,10 +193,12 @@ class StageMaker:
         if time.monotonic() - started >= WORTH_KEEPING_SECS:
             self._keep(made, key)
 
-    def _prepare(self, stage: StagePlan, made: StageTree) -> None:
+    def _prepare(self, stage: StagePlan, made: StageTree, command: RunCommand) -> None:
         base = stage.base
         tree.make_directory(made.root, f"{HOME}/.npm")
         if base.python is None or python_env.exists(made.root, base.environment_dir):
+            return
+        if base.implied and not _PYTHON_TOOL.search(" ".join(command.argv)):
             return
         argv = python_env.creation_command(base.python, base.environment_dir)
         code = self.run(stage, made, RunCommand(argv, {}, "/"))

@@ -5,6 +5,7 @@ files; not the server, not other builds.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from callboard.builders.process import tree
 from callboard.builders.process.errors import BuildFailed
 from callboard.executors.base import Mount
 from callboard.executors.launcher.sandbox import HOME, JOB_UID, Sandbox, sandbox_command, write_etc
+from callboard.executors.launcher.surroundings import Surroundings
 
 _HOSTNAME = "build"
 
@@ -32,12 +34,15 @@ class StepCommand:
 
 
 class StepRunner:
-    """Runs steps one after the other. `folder` is the runner's own, for what the sandbox needs."""
+    """Runs steps one after the other. `folder` is the runner's own, for what the sandbox needs.
 
-    def __init__(self, folder: Path) -> None:
+    `surroundings` is what the launcher gave the driver, None when it was started by hand.
+    """
+
+    def __init__(self, folder: Path, surroundings: Surroundings | None) -> None:
         self._etc = folder / "etc"
-        self._etc.mkdir(parents=True)
-        write_etc(self._etc, hostname=_HOSTNAME, hosts={})
+        self._surroundings = surroundings or _own_surroundings(folder / "own")
+        shutil.copytree(self._surroundings.etc, self._etc)
         self._add_image_user()
 
     def run(self, command: StepCommand, *, quiet: bool = False) -> int:
@@ -55,11 +60,12 @@ class StepRunner:
             argv=command.argv,
             env={"HOME": HOME, **command.env},
             cwd=command.cwd,
-            hostname=_HOSTNAME,
+            hostname=self._surroundings.hostname,
             home=command.home,
             tmp=command.tmp,
             etc=self._etc,
             mounts=command.mounts,
+            resolv_conf=self._surroundings.resolv_conf,
         )
         wrapped = sandbox_command(box)
         options_fd = wrapped.open_options()
@@ -85,6 +91,13 @@ class StepRunner:
             file.write(f"myuser:x:{uid}:{gid}::{HOME}:/bin/sh\n")
         with (self._etc / "group").open("a") as file:
             file.write(f"myuser:x:{gid}:\n")
+
+
+def _own_surroundings(etc: Path) -> Surroundings:
+    """For a driver that is started by hand and shares the network of the machine."""
+    etc.mkdir(parents=True)
+    write_etc(etc, hostname=_HOSTNAME, hosts={})
+    return Surroundings(etc, None, _HOSTNAME, "bubblewrap")
 
 
 def private_folder(path: Path) -> Path:
