@@ -4,6 +4,7 @@ from callboard.api.router import Auth, Route, mount
 from callboard.datasets.endpoints import DatasetEndpoints
 from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
 from callboard.request_queues.endpoints import RequestQueueEndpoints
+from callboard.webhooks.endpoints import WebhookEndpoints
 
 OPTIONAL = Auth.OPTIONAL
 
@@ -74,4 +75,18 @@ def storage_routes(
         Route("GET", "/v2/request-queues", queues.page),
         Route("POST", "/v2/request-queues", queues.create),
         *mount("/v2/request-queues/{queueId}", request_queue_routes(queues)),
+    ]
+
+
+def webhook_routes(webhooks: WebhookEndpoints) -> list[Route]:
+    return [
+        Route("GET", "/v2/webhooks", webhooks.page),
+        Route("POST", "/v2/webhooks", webhooks.create),
+        Route("GET", "/v2/webhooks/{webhookId}", webhooks.get),
+        Route("PUT", "/v2/webhooks/{webhookId}", webhooks.update),
+        Route("DELETE", "/v2/webhooks/{webhookId}", webhooks.delete),
+        Route("POST", "/v2/webhooks/{webhookId}/test", webhooks.test),
+        Route("GET", "/v2/webhooks/{webhookId}/dispatches", webhooks.dispatches_of_webhook),
+        Route("GET", "/v2/webhook-dispatches", webhooks.dispatches),
+        Route("GET", "/v2/webhook-dispatches/{dispatchId}", webhooks.dispatch),
     ]
