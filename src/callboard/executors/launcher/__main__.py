@@ -81,6 +81,7 @@ def _serve(folder: Path, options: protocol.Options, write: int) -> None:
     finally:
         (folder / protocol.SOCKET_NAME).unlink(missing_ok=True)
         close()
+        os._exit(0)  # servers take the end of their connection for the end of this process
 
 
 def _lock(folder: Path) -> int | None:
