@@ -7,12 +7,14 @@ Actor could make sense of it, since callers of the API fill these lists by hand.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, cast
 
 from callboard.actors.input_schema.countries import COUNTRY_CODES
 from callboard.actors.input_schema.js_pattern import compiled
 from callboard.actors.input_schema.rules import is_strings
 
+_MAX_POSITIONS: Final = 20
 _WEB_URL: Final = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _PROXY_URL: Final = re.compile(
     r"(?:socks(?:4a?|5h?)?|https?)://(?:[^@\s/]*@)?[^:@\s/]+:\d+/?", re.IGNORECASE
@@ -114,7 +116,9 @@ def _own_words(spec: Mapping[str, Any], keyword: str) -> str | None:
 
 
 def _positions(items: Sequence[object], fits: Callable[[object], bool]) -> str:
-    return ",".join(str(index) for index, item in enumerate(items) if not fits(item))
+    """The first few, enough to find the mistake."""
+    wrong = (str(index) for index, item in enumerate(items) if not fits(item))
+    return ",".join(islice(wrong, _MAX_POSITIONS))
 
 
 def _member(item: object, key: str) -> object:

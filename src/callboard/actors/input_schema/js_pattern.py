@@ -13,7 +13,7 @@ ENGINE: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=200_000)
 """Past this many steps back a value counts as not matching, so no pattern can hold up the server."""
 
 _COUNT: Final = re.compile(r"\{\d+(,\d*)?\}")
-_TOKEN: Final = re.compile(r"\\.|.", re.DOTALL)
+_TOKEN: Final = re.compile(r"\\[pPu]\{[^}]*\}|\\.|.", re.DOTALL)
 _SETS: Final = frozenset({f"\\{letter}" for letter in "dDwWsS"})
 _MEANINGFUL: Final = frozenset("dDwWsSbBnrtvfcxukpP")
 
@@ -35,14 +35,14 @@ def strict(pattern: str) -> str:
     """The same expression in strict syntax, or unchanged where it is strict already."""
     tokens = [match.group() for match in _TOKEN.finditer(pattern)]
     result: list[str] = []
-    in_class, at, class_start = False, 0, 0
+    in_class, at = False, 0
     while at < len(tokens):
         token = tokens[at]
         if in_class:
             in_class = token != "]"
-            result.append(_in_class(tokens, at) if at > class_start else token)
+            result.append(_in_class(tokens, at))
         elif token == "[":
-            in_class, class_start = True, at + 1
+            in_class = True
             result.append(token)
         elif token == "{" and (count := _COUNT.match("".join(tokens[at : at + 24]))):
             result.append(count.group())

@@ -12,9 +12,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from callboard.actors.input_schema.char_sets import Chars
 from callboard.actors.input_schema.js_pattern import InvalidPattern, compiled, strict
 from callboard.actors.input_schema.pattern_syntax import (
-    Chars,
     Choice,
     Look,
     Node,

@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_LAST: Final = 0x10FFFF
+from callboard.actors.input_schema.char_sets import (
+    CLASSES,
+    EVERYTHING,
+    NOT_LINE_END,
+    PROPERTIES,
+    Chars,
+    all_but,
+    char_set,
+)
+
 _MAX_DEPTH: Final = 100
-
-
-@dataclass(frozen=True)
-class Chars:
-    """One character out of sorted, disjoint ranges, both ends included."""
-
-    ranges: tuple[tuple[int, int], ...]
-
-    def meets(self, other: "Chars") -> bool:
-        return any(a <= d and c <= b for a, b in self.ranges for c, d in other.ranges)
 
 
 @dataclass(frozen=True)
@@ -66,48 +65,7 @@ def children(node: Node) -> Iterator[Node]:
             return
 
 
-def _set(*ranges: tuple[int, int]) -> Chars:
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return Chars(tuple(merged))
-
-
-def _all_but(chars: Chars) -> Chars:
-    gaps: list[tuple[int, int]] = []
-    at = 0
-    for low, high in chars.ranges:
-        if at < low:
-            gaps.append((at, low - 1))
-        at = high + 1
-    if at <= _LAST:
-        gaps.append((at, _LAST))
-    return Chars(tuple(gaps))
-
-
-_BEYOND_ASCII: Final = (0x80, _LAST)
-_DIGITS: Final = _set((48, 57))
-_WORD: Final = _set((48, 57), (65, 90), (95, 95), (97, 122))
-_SPACE: Final = _set(
-    (9, 13), (32, 32), (0xA0, 0xA0), (0x2000, 0x200A), (0x2028, 0x2029), (0xFEFF, 0xFEFF)
-)
-_NOT_LINE_END: Final = _all_but(_set((10, 10), (13, 13), (0x2028, 0x2029)))
-_CLASSES: Final = {
-    "d": _DIGITS,
-    "D": _all_but(_DIGITS),
-    "w": _WORD,
-    "W": _all_but(_WORD),
-    "s": _SPACE,
-    "S": _all_but(_SPACE),
-}
 _CONTROLS: Final = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12, "0": 0}
-_PROPERTIES: Final = {
-    "L": _set((65, 90), (97, 122), _BEYOND_ASCII),
-    "N": _set((48, 57), _BEYOND_ASCII),
-}
 
 
 def parse(pattern: str) -> Node:
@@ -186,7 +144,7 @@ class _Reader:
         if char in "^$":
             return NOTHING
         if char == ".":
-            return _NOT_LINE_END
+            return NOT_LINE_END
         if char == "(":
             return self._group(depth)
         if char == "[":
@@ -195,7 +153,7 @@ class _Reader:
             return self._escape() or NOTHING
         if char in "*+?{":
             raise Unreadable
-        return _set((ord(char), ord(char)))
+        return char_set((ord(char), ord(char)))
 
     def _group(self, depth: int) -> Node:
         looks = any(self._skip(sign) for sign in ("?=", "?!", "?<=", "?<!"))
@@ -214,13 +172,13 @@ class _Reader:
         if char == "k" and self._skip("<"):
             self._until(">")
             return None
-        if char in _CLASSES:
-            return _CLASSES[char]
+        if char in CLASSES:
+            return CLASSES[char]
         if char in "pP" and self._skip("{"):
-            found = _PROPERTIES.get(self._until("}")[:1], _set((0, _LAST)))
-            return found if char == "p" else _set((0, _LAST))
+            found = PROPERTIES.get(self._until("}")[:1], EVERYTHING)
+            return found if char == "p" else EVERYTHING
         code = self._code(char)
-        return _set((code, code))
+        return char_set((code, code))
 
     def _code(self, char: str) -> int:
         if char == "u" and self._skip("{"):
@@ -249,11 +207,11 @@ class _Reader:
                 ranges.append((low.ranges[0][0], high.ranges[-1][1]))
             else:
                 ranges.extend(low.ranges)
-        chars = _set(*ranges)
-        return _all_but(chars) if negated else chars
+        chars = char_set(*ranges)
+        return all_but(chars) if negated else chars
 
     def _class_atom(self) -> Chars:
         char = self._next()
         if char == "\\":
-            return self._escape() or _set((8, 8))
-        return _set((ord(char), ord(char)))
+            return self._escape() or char_set((8, 8))
+        return char_set((ord(char), ord(char)))

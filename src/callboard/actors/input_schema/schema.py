@@ -1,6 +1,6 @@
 """An input schema in use: what it fills in, what it allows, which of its fields are special."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -24,6 +24,7 @@ from callboard.actors.input_schema.translate import checking_schema, json_schema
 
 _MAX_ERRORS: Final = 20
 _MAX_MESSAGE: Final = 4000
+_FULLY_TOLD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,13 @@ class InputSchema:
         return with_defaults(self.document, run_input)
 
     def validate(self, run_input: Mapping[str, Any]) -> None:
-        """Raise `InvalidInput` naming every wrong field, up to a bound. Defaults should be in already."""
+        """Raise `InvalidInput` naming every wrong field, of a large input the first. Defaults go in before.
+
+        Takes about 5 ms of CPU for each megabyte.
+        """
         try:
-            found = list(islice(dict.fromkeys(self._errors(dict(run_input))), _MAX_ERRORS))
-        except ValueError as error:
+            found = list(islice(_distinct(self._errors(dict(run_input))), _MAX_ERRORS))
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(
                 "Input is not valid: it is not plain JSON or too deeply nested"
             ) from error
@@ -85,8 +89,15 @@ class InputSchema:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Draft7Validator:
-        return jsonschema_rs.Draft7Validator(
-            checking_schema(self.document), pattern_options=ENGINE, offline=True
+        return _compiled(checking_schema(self.document))
+
+    def _validator_without(self, sealed: Collection[str]) -> jsonschema_rs.Draft7Validator:
+        """One that takes these fields as they are."""
+        if not sealed:
+            return self._validator
+        schema = checking_schema(self.document)
+        return _compiled(
+            {**schema, "properties": schema["properties"] | dict.fromkeys(sealed, True)}
         )
 
     def _errors(self, run_input: dict[str, Any]) -> Iterator[str]:
@@ -95,9 +106,8 @@ class InputSchema:
             for name, spec in self.secret_fields.items()
             if is_encrypted(run_input.get(name), spec)
         }
-        for error in islice(self._validator.iter_errors(run_input), _MAX_ERRORS + len(sealed)):
-            if not (error.instance_path and error.instance_path[0] in sealed):
-                yield from describe(error, self.document)
+        for error in _findings(self._validator_without(sealed), run_input):
+            yield from describe(error, self.document)
         required = set(cast("list[str]", self.document.get("required", [])))
         for name, spec in self.fields.items():
             if name in sealed:
@@ -105,6 +115,33 @@ class InputSchema:
                     yield secret_schema_changed(name)
             elif name in run_input:
                 yield from special_errors(name, spec, run_input[name], required=name in required)
+
+
+def _compiled(schema: dict[str, Any]) -> jsonschema_rs.Draft7Validator:
+    return jsonschema_rs.Draft7Validator(schema, pattern_options=ENGINE, offline=True)
+
+
+def _findings(
+    validator: jsonschema_rs.Draft7Validator, run_input: dict[str, Any]
+) -> list[jsonschema_rs.ValidationError]:
+    """The validator finds all errors or one, so of a large input only the first is told."""
+    if validator.is_valid(run_input):
+        return []
+    if len(msgspec.json.encode(run_input)) <= _FULLY_TOLD_BYTES:
+        return list(validator.iter_errors(run_input))
+    try:
+        validator.validate(run_input)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
+def _distinct(sentences: Iterator[str]) -> Iterator[str]:
+    told: set[str] = set()
+    for sentence in sentences:
+        if sentence not in told:
+            told.add(sentence)
+            yield sentence
 
 
 @lru_cache(maxsize=64)
