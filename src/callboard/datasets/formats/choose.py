@@ -1,0 +1,45 @@
+"""From a format's name to its writer."""
+
+from callboard.datasets.formats.base import Writer
+from callboard.datasets.formats.csv_text import CsvWriter
+from callboard.datasets.formats.html_table import HtmlWriter
+from callboard.datasets.formats.json_text import JsonLinesWriter, JsonWriter
+from callboard.datasets.formats.xlsx import XlsxWriter
+from callboard.datasets.formats.xml_tree import RssWriter, XmlWriter
+from callboard.datasets.item_query import Reading
+from callboard.datasets.model import Format, ItemQuery
+from callboard.datasets.transform import Transform
+from callboard.storages.model import Storage
+
+
+def writer_for(query: ItemQuery, reading: Reading, dataset: Storage) -> Writer:
+    transform = Transform(reading.shape)
+    renaming = reading.shape.renaming
+    fields = None if renaming is None else tuple(output for _, output in renaming)
+    bom = query.format is Format.CSV if query.bom is None else query.bom
+    match query.format:
+        case Format.JSON:
+            return JsonWriter(transform, bom=bom)
+        case Format.JSONL:
+            return JsonLinesWriter(transform, bom=bom)
+        case Format.HTML:
+            return HtmlWriter(transform, fields=fields, bom=bom)
+        case Format.XLSX:
+            return XlsxWriter(transform, fields=fields)
+        case Format.XML:
+            return XmlWriter(transform, bom=bom, root=query.xml_root, row=query.xml_row)
+        case Format.CSV:
+            return CsvWriter(
+                transform,
+                fields=fields,
+                bom=bom,
+                delimiter=query.delimiter,
+                skip_header_row=query.skip_header_row,
+            )
+        case Format.RSS:
+            return RssWriter(
+                transform,
+                bom=bom,
+                title=query.feed_title or f"Dataset {dataset.name or dataset.id}",
+                description=query.feed_description or f'Items in dataset with id "{dataset.id}".',
+            )

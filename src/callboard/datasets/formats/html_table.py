@@ -1,0 +1,34 @@
+"""A bare HTML table. All text is escaped: items come from anywhere."""
+
+from html import escape
+
+from msgspec import Raw
+
+from callboard.datasets.formats.base import BOM, Steps
+from callboard.datasets.formats.columns import TableWriter
+from callboard.datasets.raw_json import Record, text_of
+from callboard.datasets.transform import Transform
+
+
+class HtmlWriter(TableWriter):
+    content_type = "text/html; charset=utf-8"
+
+    def __init__(self, transform: Transform, *, fields: tuple[str, ...] | None, bom: bool) -> None:
+        super().__init__(transform, fields=fields)
+        self._bom = bom
+
+    def header(self, names: list[str]) -> bytes:
+        cells = "".join([f"<th>{escape(name)}</th>" for name in names])
+        row = f"<tr>{cells}</tr>" if names else ""
+        return BOM * self._bom + f"<table>{row}".encode()
+
+    def row(self, record: Record) -> bytes:
+        cells = "".join([f"<td>{_text(value)}</td>" for value in self.cells(record)])
+        return f"<tr>{cells}</tr>".encode()
+
+    def end(self) -> Steps:
+        yield b"</table>"
+
+
+def _text(value: Raw | None) -> str:
+    return "" if value is None else escape(text_of(value))

@@ -1,0 +1,111 @@
+"""The body of a push: taken apart into items that are each the text the client sent.
+
+Whatever gets past here can be read again in every format: it is UTF-8, well-formed, an object, and not nested deeper
+than the readers go.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from callboard.api.errors import InvalidJson
+from callboard.datasets.errors import InvalidItems
+from callboard.datasets.raw_json import open_record
+
+MAX_DEPTH: Final = 400
+_BOM: Final = b"\xef\xbb\xbf"
+_SPACE: Final = b" \t\r\n"
+_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BUT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?:u[0-9a-fA-F]{4}|.)",
+    re.DOTALL,
+)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]..", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """Items of one push. `clean_count` are those with any field that is not hidden."""
+
+    items: list[bytes]
+    size: int
+    clean_count: int
+    fields: tuple[str, ...]
+    """Names of the top-level fields of all items, as they appear."""
+
+
+def parse_items(body: bytes) -> Incoming:
+    """Raises InvalidJson or InvalidItems."""
+    body = body.removeprefix(_BOM).strip(_SPACE)
+    try:
+        if not body.isascii():
+            body.decode()
+        return _taken_apart(body)
+    except UnicodeDecodeError as error:
+        raise InvalidJson("The request body is not valid UTF-8.") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+
+
+def _taken_apart(body: bytes) -> Incoming:
+    try:
+        items = _split(body)
+    except msgspec.DecodeError as error:
+        # JavaScript cuts strings between surrogates and escapes what is left; parsers there accept it.
+        repaired = _ESCAPE.sub(_without_lone_surrogate, body)
+        if repaired == body:
+            raise InvalidJson(f"The request body is not valid JSON: {error}") from error
+        return _taken_apart(repaired)
+    return _measured(items)
+
+
+def _split(body: bytes) -> list[bytes]:
+    if body[:1] != b"[":
+        return [body]
+    return [bytes(item) for item in _decode_items(body)]
+
+
+def _measured(items: list[bytes]) -> Incoming:
+    fields: dict[str, None] = {}
+    clean_count = size = 0
+    for position, item in enumerate(items):
+        names = _names(item, position)
+        fields.update(names)
+        clean_count += any(name[:1] != "#" for name in names)
+        size += len(item)
+    return Incoming(items=items, size=size, clean_count=clean_count, fields=tuple(fields))
+
+
+def _names(item: bytes, position: int) -> dict[str, None]:
+    if item[:1] != b"{":
+        raise InvalidItems(
+            "The request body must be a JSON object or an array of objects: "
+            f"the item at position {position} is something else."
+        )
+    if item.count(b"{") + item.count(b"[") > MAX_DEPTH and _is_too_deep(item):
+        raise _too_deep()
+    return dict.fromkeys(open_record(item))
+
+
+def _is_too_deep(item: bytes) -> bool:
+    """Take away the innermost brackets again and again; every time takes at least one level."""
+    brackets = _STRING.sub(b"", item).translate(None, _BUT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def _too_deep() -> InvalidItems:
+    return InvalidItems(f"An item is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    """Pairs are twelve characters long, so a surrogate of six stands alone."""
+    text = escape.group()
+    return rb"\ufffd" if len(text) == 6 and _SURROGATE.fullmatch(text) else text

@@ -1,0 +1,174 @@
+"""The operations on datasets: pushing items, reading them, and statistics of their fields."""
+
+import asyncio
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from callboard.api.refs import ById, Ref
+from callboard.core import clock
+from callboard.core.caller import Caller
+from callboard.datasets import repository
+from callboard.datasets.errors import DatasetHasNoSchema
+from callboard.datasets.export import Export, Pass
+from callboard.datasets.formats.choose import writer_for
+from callboard.datasets.incoming import Incoming, parse_items
+from callboard.datasets.item_query import Reading
+from callboard.datasets.model import UNLIMITED, ItemPage, ItemQuery, Span
+from callboard.datasets.statistics import FieldStatistics, Survey
+from callboard.datasets.validation import check_items, check_schema, fields_of
+from callboard.db.base import Database
+from callboard.storages.errors import StorageNotFound
+from callboard.storages.model import Storage, StorageKind
+from callboard.storages.service import Need, StorageService
+from callboard.usage.meter import Meter, Service
+
+MAX_FIELDS: Final = 2000
+MAX_FIELD_NAME_LENGTH: Final = 200
+"""Of the field names that a dataset remembers; items may have any."""
+
+_OFF_LOOP_FROM_BYTES: Final = 32_768
+_REMEMBERED: Final = 2048
+
+
+class _SchemaChanged(Exception):
+    """The dataset's schema is not the one that the items were held to."""
+
+    def __init__(self, schema_text: str | None) -> None:
+        super().__init__()
+        self.schema_text = schema_text
+
+
+class DatasetService(StorageService):
+    def __init__(self, db: Database, meter: Meter) -> None:
+        super().__init__(db, StorageKind.DATASET)
+        self._meter = meter
+        self._writable: dict[tuple[Caller, str], Storage] = {}
+
+    async def get_or_create(
+        self, caller: Caller, *, name: str | None, title: str | None = None, schema: Any = None
+    ) -> tuple[Storage, bool]:
+        check_schema(schema)
+        return await super().get_or_create(caller, name=name, title=title, schema=schema)
+
+    async def update(self, caller: Caller | None, ref: Ref, changes: dict[str, Any]) -> Storage:
+        check_schema(changes.get("schema"))
+        return await super().update(caller, ref, changes)
+
+    async def push(self, caller: Caller, ref: Ref, body: bytes) -> None:
+        """Append the object, or the objects of the array, in `body`. All or none; durable on return.
+
+        Pushes at the same time get positions without gaps, each push's own in a row. Raises InvalidJson,
+        InvalidItems or SchemaValidationFailed.
+        """
+        dataset = await self._find_to_push(caller, ref)
+        incoming = await _in_time(len(body), parse_items, body)
+        if not incoming.items:
+            return
+        try:
+            await self._append(dataset, incoming)
+        except StorageNotFound:
+            self._writable.pop((caller, dataset.id), None)
+            raise
+        self._meter.count(caller, Service.DATASET_WRITES, len(incoming.items))
+
+    async def _find_to_push(self, caller: Caller, ref: Ref) -> Storage:
+        """Remembered, because a crawl pushes to one dataset item by item.
+
+        What is remembered cannot go out of date: owner and origin of a dataset never change, and appending to a
+        deleted one fails by itself.
+        """
+        known = self._writable.get((caller, ref.id)) if isinstance(ref, ById) else None
+        if known is not None:
+            return known
+        dataset = await self.find(caller, ref, Need.WRITE)
+        if len(self._writable) >= _REMEMBERED:
+            self._writable.clear()
+        self._writable[caller, dataset.id] = dataset
+        return dataset
+
+    async def _append(self, dataset: Storage, incoming: Incoming) -> None:
+        schema_text = dataset.schema and msgspec.json.encode(dataset.schema).decode()
+        while True:
+            if schema_text is not None:
+                await _in_time(incoming.size, check_items, incoming.items, schema_text)
+            try:
+                return await self._db.write(_appending(dataset, incoming, schema_text))
+            except _SchemaChanged as changed:
+                schema_text = changed.schema_text
+
+    def read_items(self, dataset: Storage, query: ItemQuery, *, caller: Caller | None) -> ItemPage:
+        """The items asked for, read as the page's body is. Raises DatasetViewNotFound.
+
+        The items are those present when `dataset` was looked up.
+        """
+        reading = Reading(query, dataset.schema)
+        span = Span.of(
+            dataset.item_count, offset=query.offset, limit=reading.limit, desc=reading.desc
+        )
+        writer = writer_for(query, reading, dataset)
+
+        def on_start() -> None:
+            self.touch(dataset, read_count=span.count)
+            self._meter.count(caller, Service.DATASET_READS, span.count)
+
+        return ItemPage(
+            total=dataset.item_count,
+            offset=query.offset,
+            limit=reading.limit or UNLIMITED,
+            count=span.count,
+            desc=reading.desc,
+            content_type=writer.content_type,
+            file_name=f"dataset_{dataset.id}.{query.format}" if query.is_attachment else None,
+            body=Export(self._db, dataset.pk, span, writer, on_start=on_start),
+        )
+
+    async def statistics(
+        self, dataset: Storage, *, caller: Caller | None
+    ) -> dict[str, FieldStatistics]:
+        """Of the fields that the dataset's schema names. Raises DatasetHasNoSchema."""
+        fields = fields_of(dataset.schema)
+        if fields is None:
+            raise DatasetHasNoSchema
+        survey = Survey(fields)
+        reading = Pass(self._db, dataset.pk, Span(0, dataset.item_count), survey.work)
+        while not reading.is_finished:
+            await reading.step()
+        self.touch(dataset, read_count=dataset.item_count)
+        self._meter.count(caller, Service.DATASET_READS, dataset.item_count)
+        return survey.fields
+
+
+async def _in_time(size: int, work: Any, *args: Any) -> Any:
+    """Small work at once, larger in a thread: changing threads has its price too."""
+    if size < _OFF_LOOP_FROM_BYTES:
+        return work(*args)
+    return await asyncio.to_thread(work, *args)
+
+
+def _appending(dataset: Storage, incoming: Incoming, schema_text: str | None) -> Any:
+    def unit(tx: Connection) -> None:
+        place = repository.make_room(tx, dataset.pk, incoming, at=clock.now())
+        if place is None:
+            raise StorageNotFound(StorageKind.DATASET)
+        if place.schema_text != schema_text:
+            raise _SchemaChanged(place.schema_text)
+        fields = _with_new(place.fields_text, incoming.fields)
+        if fields is not None:
+            repository.set_fields(tx, dataset.pk, fields)
+        repository.insert_items(tx, dataset.pk, place.first_position, incoming.items)
+
+    return unit
+
+
+@lru_cache(maxsize=512)
+def _with_new(fields_text: str | None, names: tuple[str, ...]) -> list[str] | None:
+    """The field names to remember from now on, None when there is nothing new among `names`."""
+    known: dict[str, None] = {}
+    if fields_text is not None:
+        known = dict.fromkeys(msgspec.json.decode(fields_text, type=list[str]))
+    new = [name for name in names if name not in known and len(name) <= MAX_FIELD_NAME_LENGTH]
+    room = MAX_FIELDS - len(known)
+    return [*known, *new[:room]] if new and room > 0 else None
