@@ -2,9 +2,9 @@
 
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import GeneralAccess
@@ -18,6 +18,15 @@ _COLUMNS = [
 ]
 _SELECT = select(*_COLUMNS).join(users, users.c.id == storages.c.user_id)
 _ALIVE = storages.c.deleted_at.is_(None)
+# Built once: putting a statement together costs more than running it, and every call looks a storage up.
+_BY_ID = _SELECT.where(
+    storages.c.id == bindparam("id"), storages.c.kind == bindparam("kind"), _ALIVE
+)
+
+
+class NewStorage(NamedTuple):
+    pk: int
+    id: str
 
 
 def _storage(row: Row[Any]) -> Storage:
@@ -38,10 +47,10 @@ def create(
     actor_id: str | None = None,
     run_id: str | None = None,
     general_access: str = GeneralAccess.FOLLOW_USER_SETTING,
-) -> str:
-    """Insert an empty storage and return its id."""
+) -> NewStorage:
+    """Insert an empty storage."""
     storage_id = new_id()
-    tx.execute(
+    result = tx.execute(
         insert(storages).values(
             id=storage_id,
             kind=kind,
@@ -58,13 +67,11 @@ def create(
             signing_secret=new_secret(),
         )
     )
-    return storage_id
+    return NewStorage(result.inserted_primary_key[0], storage_id)
 
 
 def by_id(tx: Connection, kind: StorageKind, storage_id: str) -> Storage | None:
-    row = tx.execute(
-        _SELECT.where(storages.c.id == storage_id, storages.c.kind == kind, _ALIVE)
-    ).first()
+    row = tx.execute(_BY_ID, {"id": storage_id, "kind": kind}).first()
     return None if row is None else _storage(row)
 
 
