@@ -101,7 +101,6 @@ builds = Table(
     Column("input_schema", Text),
     Column("readme", Text),
     Column("changelog", Text),
-    Column("handle", Json),
     Column("builder", String),
     Column("timeout_secs", Integer, nullable=False),
     Column("memory_mbytes", Integer, nullable=False),
@@ -150,7 +149,6 @@ runs = Table(
     Column("metamorphs", Json),
     Column("output", Json),
     Column("attempts", Json, nullable=False),
-    Column("handle", Json),
     Column("sandbox", Json),
     Index("runs_actor", "actor_id", "started_at"),
     Index("runs_user", "user_id", "started_at"),
@@ -263,6 +261,12 @@ records = Table(
     Column("modified_at", Instant, nullable=False),
     Column("value", LargeBinary),
     Column("blob_id", String),
+    Index(
+        "records_blob",
+        "blob_id",
+        sqlite_where=text("blob_id IS NOT NULL"),
+        postgresql_where=text("blob_id IS NOT NULL"),
+    ),
 )
 
 requests = Table(
@@ -278,13 +282,21 @@ requests = Table(
     Column("handled_at", Instant),
     Column("locked_until", Instant),
     Column("lock_owner", String),
+    Column("lock_run_id", String),
     Column("body", LargeBinary, nullable=False),
     Index(
         "requests_pending",
         "queue_pk",
         "position",
-        sqlite_where=text("handled_at IS NULL"),
-        postgresql_where=text("handled_at IS NULL"),
+        sqlite_where=text("handled_at IS NULL AND locked_until IS NULL"),
+        postgresql_where=text("handled_at IS NULL AND locked_until IS NULL"),
+    ),
+    Index(
+        "requests_locked",
+        "queue_pk",
+        "locked_until",
+        sqlite_where=text("locked_until IS NOT NULL"),
+        postgresql_where=text("locked_until IS NOT NULL"),
     ),
 )
 
@@ -320,9 +332,9 @@ webhooks = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index("webhooks_user", "user_id", "created_at"),
-    Index("webhooks_actor", "actor_id"),
-    Index("webhooks_task", "task_id"),
-    Index("webhooks_run", "run_id"),
+    Index("webhooks_actor", "actor_id", "user_id"),
+    Index("webhooks_task", "task_id", "user_id"),
+    Index("webhooks_run", "run_id", "user_id"),
 )
 
 webhook_dispatches = Table(
@@ -342,6 +354,7 @@ webhook_dispatches = Table(
     Column("next_attempt_at", Instant),
     Index("webhook_dispatches_webhook", "webhook_id", "created_at"),
     Index("webhook_dispatches_user", "user_id", "created_at"),
+    Index("webhook_dispatches_created", "created_at"),
     Index(
         "webhook_dispatches_due",
         "next_attempt_at",
