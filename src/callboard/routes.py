@@ -1,12 +1,205 @@
 """The public API as one table: method and path to handler, with the mounts that serve one handler at many paths."""
 
-from callboard.api.router import Auth, Route, mount
+from dataclasses import dataclass, replace
+
+from callboard.actors.endpoints import ActorEndpoints
+from callboard.actors.errors import ActorNotFound
+from callboard.api.call import Handler
+from callboard.api.errors import InvalidToken
+from callboard.api.router import Auth, Rewording, Route, mount
+from callboard.builds.endpoints import BuildEndpoints
+from callboard.core.errors import InsufficientPermissions
 from callboard.datasets.endpoints import DatasetEndpoints
 from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
+from callboard.logs.endpoints import LogEndpoints
 from callboard.request_queues.endpoints import RequestQueueEndpoints
+from callboard.runs.endpoints import RunEndpoints
+from callboard.runs.errors import (
+    InputNotJson,
+    InputNotObject,
+    SyncActorNotFound,
+    SyncInvalidInput,
+    SyncPermissionDenied,
+    SyncTaskNotFound,
+    SyncTokenNotValid,
+)
+from callboard.tasks.endpoints import TaskEndpoints
+from callboard.tasks.service import TaskNotFound
+from callboard.users.endpoints import UserEndpoints
 from callboard.webhooks.endpoints import WebhookEndpoints
 
 OPTIONAL = Auth.OPTIONAL
+
+_SYNC_WORDS: Rewording = {
+    InvalidToken: SyncTokenNotValid,
+    InsufficientPermissions: SyncPermissionDenied,
+}
+SYNC_ACTOR_WORDS: Rewording = {**_SYNC_WORDS, ActorNotFound: SyncActorNotFound}
+"""The synchronous endpoints of Actors word some errors in their own way."""
+SYNC_TASK_WORDS: Rewording = {
+    **_SYNC_WORDS,
+    TaskNotFound: SyncTaskNotFound,
+    InputNotJson: SyncInvalidInput,
+    InputNotObject: SyncInvalidInput,
+}
+"""And so do those of tasks."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The handlers of all slices."""
+
+    actors: ActorEndpoints
+    builds: BuildEndpoints
+    runs: RunEndpoints
+    tasks: TaskEndpoints
+    datasets: DatasetEndpoints
+    stores: KeyValueStoreEndpoints
+    queues: RequestQueueEndpoints
+    webhooks: WebhookEndpoints
+    logs: LogEndpoints
+    users: UserEndpoints
+
+
+def all_routes(e: Endpoints) -> list[Route]:
+    """Every route of the public API."""
+    return [
+        *storage_routes(e.datasets, e.stores, e.queues),
+        *mount("/v2/actors", actor_routes(e)),
+        *mount("/v2/acts", actor_routes(e)),
+        *mount("/v2/actor-builds", build_routes(e)),
+        *mount("/v2/actor-runs", run_routes(e)),
+        *mount("/v2/actor-tasks", task_routes(e)),
+        *webhook_routes(e.webhooks),
+        Route("GET", "/v2/logs/{buildOrRunId}", e.logs.get, OPTIONAL),
+        Route("GET", "/v2/users/me", e.users.me),
+        Route("GET", "/v2/users/{userId}", e.users.get, Auth.NONE),
+    ]
+
+
+def actor_routes(e: Endpoints) -> list[Route]:
+    """Relative to the list of Actors: served at `/v2/actors` and at its older name."""
+    one = "/{actorId}"
+    version = f"{one}/versions/{{versionNumber}}"
+    variable = f"{version}/env-vars/{{envVarName}}"
+    return [
+        Route("GET", "", e.actors.page),
+        Route("POST", "", e.actors.create),
+        Route("GET", one, e.actors.get, OPTIONAL),
+        Route("PUT", one, e.actors.update),
+        Route("DELETE", one, e.actors.delete),
+        Route("GET", f"{one}/versions", e.actors.list_versions),
+        Route("POST", f"{one}/versions", e.actors.create_version),
+        Route("GET", version, e.actors.get_version),
+        Route("PUT", version, e.actors.update_version),
+        Route("POST", version, e.actors.update_version),
+        Route("DELETE", version, e.actors.delete_version),
+        Route("GET", f"{version}/env-vars", e.actors.list_env_vars),
+        Route("POST", f"{version}/env-vars", e.actors.create_env_var),
+        Route("GET", variable, e.actors.get_env_var),
+        Route("PUT", variable, e.actors.update_env_var),
+        Route("POST", variable, e.actors.update_env_var),
+        Route("DELETE", variable, e.actors.delete_env_var),
+        *mount(
+            one,
+            [Route("GET", "/webhooks", e.webhooks.page_of_actor)],
+            resolve=e.runs.resolve_own_actor,
+        ),
+        Route("POST", f"{one}/validate-input", e.runs.validate_input),
+        Route("GET", f"{one}/builds", e.builds.page_of_actor),
+        Route("POST", f"{one}/builds", e.builds.start),
+        Route("GET", f"{one}/builds/default", e.builds.get_default, OPTIONAL),
+        Route("GET", f"{one}/builds/{{buildId}}", e.builds.get, Auth.NONE),
+        Route("POST", f"{one}/builds/{{buildId}}/abort", e.builds.abort),
+        Route("GET", f"{one}/runs", e.runs.page_of_actor),
+        Route("POST", f"{one}/runs", e.runs.start),
+        Route("GET", f"{one}/runs/{{runId}}", e.runs.get, OPTIONAL),
+        Route("POST", f"{one}/runs/{{runId}}/abort", e.runs.abort),
+        *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.runs.resolve_last_of_actor),
+        *sync_routes(
+            one, e.runs.run_sync, e.runs.run_sync_get_dataset_items, words=SYNC_ACTOR_WORDS
+        ),
+    ]
+
+
+def sync_routes(
+    prefix: str, run_sync: Handler, run_sync_get_dataset_items: Handler, *, words: Rewording
+) -> list[Route]:
+    """The synchronous family of an Actor or a task, each by GET and POST."""
+    return [
+        Route(method, f"{prefix}/{name}", handler, rewording=words)
+        for name, handler in (
+            ("run-sync", run_sync),
+            ("run-sync-get-dataset-items", run_sync_get_dataset_items),
+        )
+        for method in ("GET", "POST")
+    ]
+
+
+def build_routes(e: Endpoints) -> list[Route]:
+    one = "/{buildId}"
+    return [
+        Route("GET", "", e.builds.page),
+        Route("GET", one, e.builds.get, Auth.NONE),
+        Route("DELETE", one, e.builds.delete),
+        Route("POST", f"{one}/abort", e.builds.abort),
+        *mount(one, [Route("GET", "/log", e.logs.get, OPTIONAL)], resolve=e.builds.resolve_log),
+    ]
+
+
+def run_routes(e: Endpoints) -> list[Route]:
+    one = "/{runId}"
+    return [
+        Route("GET", "", e.runs.page),
+        Route("GET", one, e.runs.get, OPTIONAL),
+        Route("PUT", one, e.runs.update),
+        Route("DELETE", one, e.runs.delete),
+        Route("POST", f"{one}/abort", e.runs.abort),
+        *mount(one, run_part_routes(e), resolve=e.runs.resolve_run),
+    ]
+
+
+def last_run_routes(e: Endpoints) -> list[Route]:
+    """Relative to the last run of an Actor or a task."""
+    return [
+        Route("GET", "", e.runs.get),
+        Route("POST", "/abort", e.runs.abort),
+        *(replace(route, auth=Auth.REQUIRED) for route in run_part_routes(e)),
+    ]
+
+
+def run_part_routes(e: Endpoints) -> list[Route]:
+    """The log and the default storages of a run, wherever the run is mounted."""
+    return [
+        Route("GET", "/log", e.logs.get, OPTIONAL),
+        *mount("/dataset", dataset_routes(e.datasets)),
+        *mount("/key-value-store", key_value_store_routes(e.stores)),
+        *mount("/request-queue", request_queue_routes(e.queues)),
+    ]
+
+
+def task_routes(e: Endpoints) -> list[Route]:
+    one = "/{actorTaskId}"
+    return [
+        Route("GET", "", e.tasks.page),
+        Route("POST", "", e.tasks.create),
+        Route("GET", one, e.tasks.get),
+        Route("PUT", one, e.tasks.update),
+        Route("DELETE", one, e.tasks.delete),
+        Route("GET", f"{one}/input", e.tasks.get_input),
+        Route("PUT", f"{one}/input", e.tasks.update_input),
+        *mount(
+            one,
+            [Route("GET", "/webhooks", e.webhooks.page_of_task)],
+            resolve=e.tasks.resolve_task,
+        ),
+        Route("GET", f"{one}/runs", e.tasks.page_of_runs),
+        Route("POST", f"{one}/runs", e.tasks.start),
+        *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.tasks.resolve_last),
+        *sync_routes(
+            one, e.tasks.run_sync, e.tasks.run_sync_get_dataset_items, words=SYNC_TASK_WORDS
+        ),
+    ]
 
 
 def dataset_routes(datasets: DatasetEndpoints) -> list[Route]:
@@ -71,7 +264,12 @@ def storage_routes(
         Route("GET", "/v2/key-value-stores", stores.page),
         Route("POST", "/v2/key-value-stores", stores.create),
         *mount("/v2/key-value-stores/{storeId}", key_value_store_routes(stores)),
-        Route("HEAD", "/v2/key-value-stores/{storeId}/records/{recordKey...}", stores.get_record, OPTIONAL),
+        Route(
+            "HEAD",
+            "/v2/key-value-stores/{storeId}/records/{recordKey...}",
+            stores.get_record,
+            OPTIONAL,
+        ),
         Route("GET", "/v2/request-queues", queues.page),
         Route("POST", "/v2/request-queues", queues.create),
         *mount("/v2/request-queues/{queueId}", request_queue_routes(queues)),

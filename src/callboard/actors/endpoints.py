@@ -50,7 +50,7 @@ class ActorEndpoints:
         )
 
     async def get(self, call: Call) -> Response:
-        return data_response(actor_wire(*await self._actors.get(call.user, actor_ref(call))))
+        return data_response(actor_wire(*await self._actors.get(call.caller, actor_ref(call))))
 
     async def update(self, call: Call) -> Response:
         body = await call.parsed(ActorBody)

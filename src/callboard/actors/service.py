@@ -62,12 +62,13 @@ class ActorService:
         self._versions = versions
         self._find_build = find_build
 
-    async def get(self, caller: Caller, ref: Ref) -> tuple[Actor, list[ActorVersion]]:
+    async def get(self, caller: Caller | None, ref: Ref) -> tuple[Actor, list[ActorVersion]]:
         """The Actor with its versions; those of others' Actors are not shown."""
 
         def unit(tx: Connection) -> tuple[Actor, list[ActorVersion]]:
             actor = find_actor(tx, caller, ref)
-            return actor, repository.versions(tx, actor.id) if caller.owns(actor.user_id) else []
+            is_own = caller is not None and caller.owns(actor.user_id)
+            return actor, repository.versions(tx, actor.id) if is_own else []
 
         return await self._db.read(unit)
 

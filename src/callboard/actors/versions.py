@@ -47,7 +47,7 @@ class VersionMaker:
     """Makes versions of what clients send. Pure but for the vault that seals secrets."""
 
     def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+        self.vault = vault
 
     def new(self, actor_id: str, body: VersionBody) -> ActorVersion:
         number = body.version_number
@@ -115,13 +115,13 @@ class VersionMaker:
             raise InvalidActorField(f'Environment variable "{body.name}" holds a NUL character.')
         if not is_secret:
             return EnvVar(body.name, body.value, is_secret=False)
-        sealed = self._vault.seal(body.value, context=f"{actor_id}:{body.name}")
+        sealed = self.vault.seal(body.value, context=f"{actor_id}:{body.name}")
         return EnvVar(body.name, sealed, is_secret=True)
 
     def opened(self, actor_id: str, variables: Sequence[EnvVar]) -> dict[str, str]:
         """The variables with their plain values, for a run's or build's environment only."""
         return {
-            variable.name: self._vault.open(variable.value, context=f"{actor_id}:{variable.name}")
+            variable.name: self.vault.open(variable.value, context=f"{actor_id}:{variable.name}")
             if variable.is_secret
             else variable.value
             for variable in variables

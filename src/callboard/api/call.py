@@ -14,6 +14,8 @@ from callboard.core.errors import InvalidRequest
 
 S = TypeVar("S")
 
+_CLAIMABLE_ORIGINS = frozenset({"CLI", "CI", "MCP", "WEB", "DEVELOPMENT", "TEST"})
+
 
 class Call:
     """A request with its path parameters decoded and its caller known (None: anonymous)."""
@@ -46,6 +48,15 @@ class Call:
         return self.request.headers.get("user-agent")
 
     @property
+    def meta(self) -> dict[str, Any]:
+        """How a run or build came to be, for its `meta`: origin, address and program of the client."""
+        claimed = self.request.headers.get("x-apify-request-origin", "").upper()
+        origin = claimed if claimed in _CLAIMABLE_ORIGINS else "API"
+        if self.caller is not None and self.caller.run_id is not None:
+            origin = "ACTOR"
+        return {"origin": origin, "clientIp": self.client_ip, "userAgent": self.user_agent}
+
+    @property
     def base_url(self) -> str:
         """Scheme and host as the client addressed this server, without a trailing slash."""
         url = self.request.url
@@ -66,7 +77,7 @@ class Call:
     async def json_object(self) -> dict[str, Any]:
         """A JSON object; an empty body is an empty one."""
         content = await self.body()
-        value = body.parse_json(content) if content.strip() else {}
+        value: Any = body.parse_json(content) if content.strip() else {}
         if not isinstance(value, dict):
             raise InvalidRequest("The request body must be a JSON object.")
         return cast("dict[str, Any]", value)

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
@@ -24,11 +24,6 @@ _BY_ID = _SELECT.where(
 )
 
 
-class NewStorage(NamedTuple):
-    pk: int
-    id: str
-
-
 def _storage(row: Row[Any]) -> Storage:
     values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
     values["kind"] = StorageKind(values["kind"])
@@ -47,10 +42,10 @@ def create(
     actor_id: str | None = None,
     run_id: str | None = None,
     general_access: str = GeneralAccess.FOLLOW_USER_SETTING,
-) -> NewStorage:
-    """Insert an empty storage."""
+) -> str:
+    """Insert an empty storage and return its id."""
     storage_id = new_id()
-    result = tx.execute(
+    tx.execute(
         insert(storages).values(
             id=storage_id,
             kind=kind,
@@ -67,7 +62,7 @@ def create(
             signing_secret=new_secret(),
         )
     )
-    return NewStorage(result.inserted_primary_key[0], storage_id)
+    return storage_id
 
 
 def by_id(tx: Connection, kind: StorageKind, storage_id: str) -> Storage | None:

@@ -6,6 +6,7 @@ may lose the last moments of counting; it never loses what was counted.
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -72,10 +73,12 @@ class Meter:
         if accounts or runs:
             await self._db.write(lambda tx: _store(tx, accounts, runs))
 
-    async def of_run(self, run_id: str) -> dict[str, float]:
-        """What the run has used, by service, up to now."""
-        await self.flush()
-        return await self._db.read(lambda tx: run_totals(tx, run_id))
+    def take_run(self, run_id: str) -> dict[str, float]:
+        """What the run has used and is not written yet. The taker writes it, with `store_run`."""
+        taken = {service: used for (owner, service), used in self._runs.items() if owner == run_id}
+        for service in taken:
+            del self._runs[run_id, service]
+        return taken
 
 
 def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
@@ -97,6 +100,12 @@ def _store(
             )
         )
     for (run_id, service), quantity in runs.items():
+        store_run(tx, run_id, {service: quantity})
+
+
+def store_run(tx: Connection, run_id: str, used: Mapping[str, float]) -> None:
+    """Add to what the run has used."""
+    for service, quantity in used.items():
         row = insert(run_usage).values(run_id=run_id, service=service, quantity=quantity)
         tx.execute(
             row.on_conflict_do_update(

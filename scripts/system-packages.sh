@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs the system packages that isolation needs, where that may be done; else names them in one line.
+set -u
+missing=""
+for pair in bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing system packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null 2>&1
+    # shellcheck disable=SC2086 - a list of names
+    if apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1; then
+        exit 0
+    fi
+fi
+echo "Not installed, so Actors are isolated less than they could be. Install as root: apt-get install$missing" >&2

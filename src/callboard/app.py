@@ -1,0 +1,306 @@
+"""Composition root: from settings to a working server. Nothing else knows how the parts are put together."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from sqlalchemy import Connection
+
+from callboard.actors import repository as actor_rows
+from callboard.actors.endpoints import ActorEndpoints, actor_ref
+from callboard.actors.service import ActorService, find_actor, own_actor
+from callboard.actors.versions import VersionMaker, VersionService
+from callboard.api.app import Api
+from callboard.api.call import Call
+from callboard.blobs.files import FileBlobStore
+from callboard.builders.process.builder import ProcessBuilder
+from callboard.builds import repository as build_rows
+from callboard.builds.endpoints import BuildEndpoints
+from callboard.builds.service import BuildService, find_tag_entry
+from callboard.builds.supervisor import BuildSupervisor
+from callboard.config import Settings
+from callboard.core.caller import Caller, GeneralAccess
+from callboard.core.signals import Signals
+from callboard.datadir import DataDir, write_secret
+from callboard.datasets.endpoints import DatasetEndpoints
+from callboard.datasets.service import DatasetService
+from callboard.db.base import Database
+from callboard.db.sqlite import SqliteDatabase
+from callboard.executors.process import Options, ProcessExecutor
+from callboard.health import Health
+from callboard.jobs.admission import MemoryBudget
+from callboard.jobs.launches import Launches
+from callboard.jobs.observer import JobObserver
+from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
+from callboard.key_value_stores.service import KeyValueStoreService
+from callboard.logs.endpoints import LogEndpoints
+from callboard.logs.service import LogService
+from callboard.request_queues.endpoints import RequestQueueEndpoints
+from callboard.request_queues.service import RequestQueueService
+from callboard.routes import Endpoints, all_routes
+from callboard.runs import repository as run_rows
+from callboard.runs.endpoints import RunEndpoints
+from callboard.runs.environment import Addresses
+from callboard.runs.events import RunEvents
+from callboard.runs.launch import RunLauncher
+from callboard.runs.service import RunService
+from callboard.runs.supervisor import RunSupervisor
+from callboard.runs.sync import SyncRuns
+from callboard.tasks import repository as task_rows
+from callboard.tasks.endpoints import TaskEndpoints
+from callboard.tasks.service import TaskService
+from callboard.usage.meter import Meter
+from callboard.users.endpoints import UserEndpoints
+from callboard.users.service import UsernameTaken, UserService
+from callboard.webhooks.dispatcher import Dispatcher
+from callboard.webhooks.endpoints import WebhookEndpoints
+from callboard.webhooks.service import WebhookService
+
+log = structlog.get_logger()
+
+ADMIN = "admin"
+
+
+class Callboard:
+    """One server with all its parts, from `open` until `close`. `sockets` are what it listens on."""
+
+    def __init__(self, settings: Settings, data_dir: DataDir, listener: socket.socket) -> None:
+        self.settings = settings
+        self._data_dir = data_dir
+        self._sockets = [listener]
+        self._port: int = listener.getsockname()[1]
+        self._stack = AsyncExitStack()
+        self.signals = Signals()
+        self.observer = JobObserver(self.signals)
+        self.executor = ProcessExecutor(
+            data_dir.root,
+            Options(
+                api_port=self._port,
+                allow_local_network=settings.allow_local_network,
+                allow_unsandboxed=settings.allow_unsandboxed,
+            ),
+        )
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        return self._sockets
+
+    @property
+    def url(self) -> str:
+        """Where this server is reached, without /v2."""
+        if self.settings.public_url:
+            return self.settings.public_url.rstrip("/")
+        host = self.settings.host
+        host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    def addresses(self) -> Addresses:
+        internal = self.settings.internal_url or f"http://{self.executor.api_address}"
+        return Addresses(internal_url=internal.rstrip("/"), public_url=self.url)
+
+    async def open(self) -> Api:
+        """Start everything. Unfinished runs and builds of an earlier server are taken up."""
+        await self._open_executor()
+        db = SqliteDatabase(self._data_dir.database)
+        self._stack.push_async_callback(db.close)
+        api = await self._compose(db)
+        await self._ensure_admin()
+        await self._builds.recover()
+        await self._runs.recover()
+        return api
+
+    async def _open_executor(self) -> None:
+        await self.executor.open(self.observer)
+        address = self.executor.listen_address
+        if address not in (self.settings.host, "0.0.0.0") and self.settings.host not in (
+            "0.0.0.0",
+            "::",
+        ):
+            self._sockets.append(listen(address, self._port))
+
+    async def _compose(self, db: Database) -> Api:
+        settings, signals, vault = self.settings, self.signals, self._data_dir.vault
+        blobs = FileBlobStore(self._data_dir.blobs)
+        self._stack.push_async_callback(blobs.close)
+        meter = Meter(db)
+        self._stack.push_async_callback(meter.flush)
+        self.users = UserService(db, vault, find_run_caller=run_rows.caller_of)
+        logs = LogService(
+            self._data_dir.logs,
+            signals,
+            find_job=lambda caller, job_id: _find_job(db, caller, job_id),
+        )
+        datasets = DatasetService(db, meter)
+        stores = KeyValueStoreService(db, blobs, meter)
+        queues = RequestQueueService(db, meter)
+        for service in (datasets, stores, queues):
+            self._stack.push_async_callback(service.close)
+        webhooks = WebhookService(
+            db, signals, owns_actor=_owns_actor, owns_task=_owns_task, owns_run=_owns_run
+        )
+        versions = VersionMaker(vault)
+        budget = MemoryBudget(settings.memory_limit_mbytes or machine_memory_mbytes())
+        launches = Launches(self.executor)
+        self._builds = BuildSupervisor(
+            db,
+            launches,
+            ProcessBuilder(),
+            budget,
+            signals,
+            self.observer,
+            logs,
+            versions,
+            folder=self._data_dir.builds,
+            cache_folder=self._data_dir.cache,
+        )
+        self._runs = RunSupervisor(
+            db,
+            launches,
+            RunLauncher(
+                db,
+                logs,
+                versions,
+                build_dir=self._builds.build_dir,
+                token_for=self.users.run_token,
+                addresses=self.addresses,
+            ),
+            budget,
+            signals,
+            self.observer,
+            logs,
+            meter,
+            forget_token=self.users.forget_run,
+            rungs=lambda: dict(self.executor.rungs()),
+        )
+        self._stack.push_async_callback(self._builds.close)
+        self._stack.push_async_callback(self._runs.close)
+        events = RunEvents(signals, self.observer, self.users)
+        runs = RunService(db, self._runs, stores, budget, signals, events, vault, settings)
+        sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
+        await self._start_dispatcher(db)
+        run_endpoints = RunEndpoints(
+            runs,
+            sync,
+            self.observer,
+            addresses=self.addresses,
+            actor_id_of=lambda call: _actor_id_of(db, call),
+        )
+        endpoints = Endpoints(
+            actors=ActorEndpoints(
+                ActorService(db, versions, find_build=find_tag_entry),
+                VersionService(db, versions, find=own_actor),
+            ),
+            builds=BuildEndpoints(BuildService(db, self._builds, signals, settings)),
+            runs=run_endpoints,
+            tasks=TaskEndpoints(TaskService(db, runs), run_endpoints, sync),
+            datasets=DatasetEndpoints(datasets),
+            stores=KeyValueStoreEndpoints(stores),
+            queues=RequestQueueEndpoints(queues),
+            webhooks=WebhookEndpoints(webhooks),
+            logs=LogEndpoints(logs),
+            users=UserEndpoints(self.users),
+        )
+        health = Health(self.executor)
+        return Api(
+            [*all_routes(endpoints), *health.routes()],
+            authenticate=self.users.authenticate,
+            websockets=events,
+        )
+
+    async def _start_dispatcher(self, db: Database) -> None:
+        allow_private = self.settings.allow_local_network or self.settings.is_loopback
+        dispatcher = Dispatcher(db, self.signals, allow_private=allow_private, own_urls=(self.url,))
+        loop = asyncio.create_task(dispatcher.run(), name="webhook dispatcher")
+
+        async def stop() -> None:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+        self._stack.push_async_callback(stop)
+
+    async def _ensure_admin(self) -> None:
+        """On the first start, the user `admin` and a token of theirs in a file only its owner reads."""
+        if self._data_dir.token_file.exists():
+            return
+        try:
+            await self.users.create(ADMIN)
+        except UsernameTaken:
+            log.info("token.renewed", reason="the token file was gone")
+        token = await self.users.create_token(ADMIN, name="first start")
+        await asyncio.to_thread(write_secret, self._data_dir.token_file, token.encode() + b"\n")
+
+    async def close(self, *, stop_jobs: bool) -> None:
+        """Stop. With `stop_jobs`, runs and builds end as ABORTED; else they go on and are found again later."""
+        if stop_jobs:
+            await self._runs.abort_all("The run was aborted because the server was stopped")
+        await self._stack.aclose()
+        await self.executor.close(stop_jobs=stop_jobs)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, data_dir: DataDir, listener: socket.socket
+) -> AsyncGenerator[tuple[Callboard, Api]]:
+    """A server for the time of the block; its runs are stopped with it."""
+    callboard = Callboard(settings, data_dir, listener)
+    api = await callboard.open()
+    try:
+        yield callboard, api
+    finally:
+        await callboard.close(stop_jobs=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError when the address is in use or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def machine_memory_mbytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+async def _find_job(db: Database, caller: Caller | None, job_id: str) -> bool | None:
+    """Whether a run or build has ended, None when there is none that the caller may read."""
+
+    def unit(tx: Connection) -> bool | None:
+        run = run_rows.by_id(tx, job_id)
+        if run is not None:
+            is_own = caller is not None and caller.owns(run.user_id)
+            is_open = GeneralAccess(run.general_access).allows_id_readers
+            return run.status.is_terminal if is_own or is_open else None
+        build = build_rows.by_id(tx, job_id)
+        return None if build is None else build.status.is_terminal
+
+    return await db.read(unit)
+
+
+async def _actor_id_of(db: Database, call: Call) -> str:
+    return (await db.read(lambda tx: find_actor(tx, call.user, actor_ref(call)))).id
+
+
+def _owns_actor(tx: Connection, user_id: str, actor_id: str) -> bool:
+    actor = actor_rows.by_id(tx, actor_id)
+    return actor is not None and (actor.user_id == user_id or actor.is_public)
+
+
+def _owns_task(tx: Connection, user_id: str, task_id: str) -> bool:
+    task = task_rows.by_id(tx, task_id)
+    return task is not None and task.user_id == user_id
+
+
+def _owns_run(tx: Connection, user_id: str, run_id: str) -> bool:
+    run = run_rows.by_id(tx, run_id)
+    return run is not None and run.user_id == user_id

@@ -1,0 +1,27 @@
+"""Opening the accounts of a data folder from a command, whether or not a server runs on it."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from callboard import config
+from callboard.cli.serving import CannotServe
+from callboard.core.vault import Vault
+from callboard.db.sqlite import SqliteDatabase
+from callboard.runs import repository as run_rows
+from callboard.users.service import UserService
+
+
+@asynccontextmanager
+async def opened_accounts(data_dir: Path | None) -> AsyncGenerator[UserService]:
+    """The accounts. Raises CannotServe when no server has been started on the folder yet."""
+    root = config.load({"data_dir": data_dir}, os.environ).data_dir
+    if not (root / "callboard.db").exists():
+        raise CannotServe(f"There is nothing in {root} yet. Start `callboard up` first.")
+    db = SqliteDatabase(root / "callboard.db")
+    try:
+        vault = Vault((root / "master.key").read_bytes())
+        yield UserService(db, vault, find_run_caller=run_rows.caller_of)
+    finally:
+        await db.close()

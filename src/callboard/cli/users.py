@@ -1,0 +1,35 @@
+"""`callboard users`: accounts of a server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from callboard.cli.accounts import opened_accounts
+from callboard.cli.serving import CannotServe, run
+from callboard.core.errors import ApiError
+
+app = typer.Typer(help="Accounts of a server.", no_args_is_help=True)
+
+
+@app.callback()
+def users() -> None:
+    """Accounts of a server."""
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Username: 3 to 30 of a-z, 0-9, _ . -")],
+    data_dir: Annotated[Path | None, typer.Option(help="The server's data folder.")] = None,
+) -> None:
+    """Create an account and print an API token of it."""
+
+    async def main() -> None:
+        async with opened_accounts(data_dir) as accounts:
+            try:
+                await accounts.create(name)
+                print(await accounts.create_token(name))
+            except ApiError as error:
+                raise CannotServe(error.message) from error
+
+    run(main)

@@ -1,0 +1,1 @@
+"""Inputs of Actors: their schemas, their secrets, and the memory computed from them. Pure, no I/O."""

@@ -1,0 +1,34 @@
+"""Jobs in the executor's hands, with stops that may come before the start has returned."""
+
+from callboard.executors.base import Executor, Exit, Handle, LaunchSpec
+
+
+class Launches:
+    """Starts jobs and waits for them. A stop asked for at any moment reaches the job."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._handles: dict[str, Handle] = {}
+        self._stops: dict[str, float] = {}
+
+    async def run(self, spec: LaunchSpec) -> Exit:
+        """Start the job, or find it again when it was started before, and return how it ended."""
+        handle = await self._executor.start(spec)
+        self._handles[spec.job_id] = handle
+        if spec.job_id in self._stops:
+            await self._executor.stop(handle, grace_secs=self._stops[spec.job_id])
+        return await self._executor.wait(handle)
+
+    async def stop(self, job_id: str, *, grace_secs: float = 0) -> None:
+        """End the job; harmless when it has ended."""
+        self._stops[job_id] = grace_secs
+        handle = self._handles.get(job_id)
+        if handle is not None:
+            await self._executor.stop(handle, grace_secs=grace_secs)
+
+    async def forget(self, job_id: str) -> None:
+        """Drop what is kept of the job, once its end is on record."""
+        self._stops.pop(job_id, None)
+        handle = self._handles.pop(job_id, None)
+        if handle is not None:
+            await self._executor.forget(handle)

@@ -1,0 +1,114 @@
+"""The events websocket of a run: figures each second, and word of what is about to happen to it."""
+
+import asyncio
+import os
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from callboard.core.clock import iso, now
+from callboard.core.signals import Listener, Signals
+from callboard.executors.base import Stats
+from callboard.jobs.observer import JobObserver, stats_topic
+from callboard.users.service import UserService
+
+OVERLOADED_SHARE = 0.95
+"""Of the machine's cores: a run that uses that much is told to slow down."""
+UNKNOWN_RUN = 1008
+"""Close code on which the SDKs do not try again."""
+
+
+class RunEvents:
+    """Serves `/events/{runId}` as an ASGI app, and sends events to who is connected there."""
+
+    def __init__(self, signals: Signals, observer: JobObserver, users: UserService) -> None:
+        self._signals = signals
+        self._observer = observer
+        self._users = users
+        self._sockets: dict[str, set[asyncio.Queue[bytes]]] = {}
+
+    def send(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
+        """Tell the run's program. Lost when it is not connected: events are hints, not commands."""
+        for outbox in self._sockets.get(run_id, ()):
+            outbox.put_nowait(_frame(name, data))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        run_id = socket.url.path.removeprefix("/events/")
+        caller = await self._users.authenticate(socket.query_params.get("token", ""))
+        await socket.accept()
+        if caller is None or caller.run_id != run_id:
+            await socket.close(UNKNOWN_RUN, "Unknown run")
+            return
+        outbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self._sockets.setdefault(run_id, set()).add(outbox)
+        try:
+            await self._serve(socket, run_id, outbox)
+        finally:
+            self._sockets[run_id].discard(outbox)
+            if not self._sockets[run_id]:
+                del self._sockets[run_id]
+
+    async def _serve(self, socket: WebSocket, run_id: str, outbox: "asyncio.Queue[bytes]") -> None:
+        async with self._signals.listen(stats_topic(run_id)) as figures:
+            loops = [
+                asyncio.ensure_future(self._send_figures(run_id, figures, outbox)),
+                asyncio.ensure_future(_send_all(socket, outbox)),
+                asyncio.ensure_future(_until_closed(socket)),
+            ]
+            try:
+                await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _send_figures(
+        self, run_id: str, figures: Listener, outbox: "asyncio.Queue[bytes]"
+    ) -> None:
+        while True:
+            stats = self._observer.newest(run_id)
+            if stats is not None:
+                outbox.put_nowait(_frame("systemInfo", _system_info(stats)))
+                outbox.put_nowait(_frame("cpuInfo", {"isCpuOverloaded": _is_overloaded(stats)}))
+            await figures.wait()
+
+
+async def _send_all(socket: WebSocket, outbox: "asyncio.Queue[bytes]") -> None:
+    while True:
+        await socket.send_text((await outbox.get()).decode())
+
+
+async def _until_closed(socket: WebSocket) -> None:
+    """The SDKs send nothing; what comes anyway is ignored."""
+    try:
+        while True:
+            await socket.receive_text()
+    except (WebSocketDisconnect, KeyError):
+        return
+
+
+def _system_info(stats: Stats) -> dict[str, Any]:
+    return {
+        "memAvgBytes": stats.mem_avg_bytes,
+        "memCurrentBytes": stats.mem_current_bytes,
+        "memMaxBytes": stats.mem_max_bytes,
+        "cpuAvgUsage": stats.cpu_avg_usage,
+        "cpuCurrentUsage": stats.cpu_current_usage,
+        "cpuMaxUsage": stats.cpu_max_usage,
+        "isCpuOverloaded": _is_overloaded(stats),
+        "createdAt": iso(now()),
+    }
+
+
+def _is_overloaded(stats: Stats) -> bool:
+    return stats.cpu_current_usage >= OVERLOADED_SHARE * 100 * (os.cpu_count() or 1)
+
+
+def _frame(name: str, data: dict[str, Any] | None) -> bytes:
+    frame: dict[str, Any] = {"name": name, "createdAt": iso(now())}
+    if data is not None:
+        frame["data"] = data
+    return msgspec.json.encode(frame)

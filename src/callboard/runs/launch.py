@@ -1,0 +1,114 @@
+"""From a run's row to what the executor starts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection
+
+from callboard.actors import repository as actor_rows
+from callboard.actors.model import Actor
+from callboard.inputs.secret_input import KeyPair
+from callboard.actors.versions import VersionMaker
+from callboard.builders.base import Image
+from callboard.builds import repository as build_rows
+from callboard.builds.model import Build
+from callboard.core import clock
+from callboard.core.clock import to_millis
+from callboard.db.base import Database
+from callboard.executors.base import LaunchSpec, Mount, MountMode
+from callboard.jobs.observer import job_name
+from callboard.logs.service import LogService
+from callboard.runs.environment import Addresses, run_environment
+from callboard.runs.keys import input_keys
+from callboard.runs.model import Run
+
+REDACT_FROM_CHARS = 4
+CPU_MBYTES = 4096
+"""Memory that comes with one whole core."""
+
+
+class RunLauncher:
+    """Prepares launches. `addresses` is asked each time: it is known only once the server listens."""
+
+    def __init__(
+        self,
+        db: Database,
+        logs: LogService,
+        versions: VersionMaker,
+        *,
+        build_dir: Callable[[str], Path],
+        token_for: Callable[[str], str],
+        addresses: Callable[[], Addresses],
+    ) -> None:
+        self._db = db
+        self._logs = logs
+        self._versions = versions
+        self._build_dir = build_dir
+        self._token_for = token_for
+        self._addresses = addresses
+
+    async def prepare(self, run: Run) -> tuple[LaunchSpec | None, str]:
+        """The launch of the run's present attempt, or None and the reason why there cannot be one."""
+        found = await self._db.read(lambda tx: self._look_up(tx, run))
+        if isinstance(found, str):
+            return None, found
+        actor, build, keys = found
+        return self._spec(run, actor, build, keys), ""
+
+    def _look_up(self, tx: Connection, run: Run) -> tuple[Actor, Build, KeyPair | None] | str:
+        actor = actor_rows.by_id(tx, run.actor_id)
+        build = build_rows.by_id(tx, run.build_id)
+        if actor is None:
+            return "its Actor has been deleted"
+        if build is None or build.image is None:
+            return "its build has been deleted"
+        return actor, build, input_keys(self._versions.vault, actor, run.user_id)
+
+    def _spec(self, run: Run, actor: Actor, build: Build, keys: KeyPair | None) -> LaunchSpec:
+        image = msgspec.convert(build.image, Image)
+        token = self._token_for(run.id)
+        custom = self._versions.opened(build.actor_id, build.env_vars)
+        environment = run_environment(
+            run,
+            actor,
+            build,
+            tags=[
+                tag for tag, entry in actor.tagged_builds.items() if entry["buildId"] == build.id
+            ],
+            token=token,
+            addresses=self._addresses(),
+            custom={**image.env, **custom, **(keys.environment() if keys else {})},
+        )
+        folder = self._build_dir(build.id)
+        return LaunchSpec(
+            job_id=job_name(run.id, run.attempts.number),
+            argv=image.argv,
+            env=environment,
+            cwd=image.cwd,
+            log_path=self._logs.path(run.id),
+            log_id=run.id,
+            memory_mbytes=run.memory_mbytes,
+            cpus=run.memory_mbytes / CPU_MBYTES,
+            timeout_secs=_seconds_left(run),
+            mounts=tuple(
+                Mount(folder / mount.source, mount.target, MountMode(mount.mode))
+                for mount in image.mounts
+            ),
+            secrets=(token, *_redacted(build, custom)),
+        )
+
+
+def _redacted(build: Build, values: dict[str, str]) -> list[str]:
+    """Secrets to keep out of the log. Very short ones would black out ordinary text."""
+    secrets = (values[one.name] for one in build.env_vars if one.is_secret)
+    return [value for value in secrets if len(value) >= REDACT_FROM_CHARS]
+
+
+def _seconds_left(run: Run) -> float | None:
+    """Of the run's timeout, which does not start anew when the program does."""
+    if not run.timeout_secs:
+        return None
+    since = run.attempts.running_since_millis
+    passed = 0 if since is None else (to_millis(clock.now()) - since) / 1000
+    return max(0.001, run.timeout_secs - passed)

@@ -1,0 +1,126 @@
+"""Rows of runs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from callboard.api.pagination import Page, PageRequest
+from callboard.core.caller import Caller
+from callboard.core.jobs import JobStatus
+from callboard.db.tables import runs, users
+from callboard.runs.model import Attempts, Run
+
+_RUN = select(*(runs.c[field.name] for field in fields(Run)))
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs a list shows."""
+
+    user_id: str
+    actor_id: str | None = None
+    task_id: str | None = None
+    statuses: Sequence[JobStatus] | None = None
+    origin: str | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        wanted: list[ColumnElement[bool]] = [runs.c.user_id == self.user_id]
+        if self.actor_id is not None:
+            wanted.append(runs.c.actor_id == self.actor_id)
+        if self.task_id is not None:
+            wanted.append(runs.c.task_id == self.task_id)
+        if self.statuses:
+            wanted.append(runs.c.status.in_(self.statuses))
+        if self.origin is not None:
+            wanted.append(runs.c.origin == self.origin)
+        if self.started_after is not None:
+            wanted.append(runs.c.started_at >= self.started_after)
+        if self.started_before is not None:
+            wanted.append(runs.c.started_at <= self.started_before)
+        return wanted
+
+
+def _run(row: Row[*tuple[Any, ...]]) -> Run:
+    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
+    values["status"] = JobStatus(values["status"])
+    attempts = values["attempts"]
+    attempts["restarted_at_millis"] = tuple(attempts["restarted_at_millis"])
+    values["attempts"] = Attempts(**attempts)
+    return Run(**values)
+
+
+def by_id(tx: Connection, run_id: str) -> Run | None:
+    row = tx.execute(_RUN.where(runs.c.id == run_id)).first()
+    return None if row is None else _run(row)
+
+
+def newest(tx: Connection, wanted: RunFilter) -> Run | None:
+    row = tx.execute(
+        _RUN.where(*wanted.conditions()).order_by(runs.c.started_at.desc()).limit(1)
+    ).first()
+    return None if row is None else _run(row)
+
+
+def page(tx: Connection, wanted: RunFilter, request: PageRequest) -> Page[Run]:
+    conditions = wanted.conditions()
+    total = tx.execute(select(func.count()).select_from(runs).where(*conditions)).scalar_one()
+    order = runs.c.started_at.desc() if request.desc else runs.c.started_at
+    rows = tx.execute(
+        _RUN.where(*conditions).order_by(order).offset(request.offset).limit(request.limit)
+    )
+    return Page([_run(row) for row in rows], total)
+
+
+def unfinished(tx: Connection) -> list[Run]:
+    """Runs that are not over, those that came first in front."""
+    rows = tx.execute(_RUN.where(runs.c.finished_at.is_(None)).order_by(runs.c.started_at))
+    return [_run(row) for row in rows]
+
+
+def insert_run(tx: Connection, run: Run) -> None:
+    tx.execute(
+        insert(runs).values(
+            **{field.name: getattr(run, field.name) for field in fields(Run)}
+            | {"attempts": asdict(run.attempts)}
+        )
+    )
+
+
+def change(tx: Connection, run_id: str, **values: Any) -> None:
+    if isinstance(values.get("attempts"), Attempts):
+        values["attempts"] = asdict(values["attempts"])
+    tx.execute(update(runs).where(runs.c.id == run_id).values(**values))
+
+
+def remove(tx: Connection, run_id: str) -> None:
+    tx.execute(delete(runs).where(runs.c.id == run_id))
+
+
+def caller_of(tx: Connection, run_id: str) -> Caller | None:
+    """Whom the token of a run stands for: the account that started it. None once the run is over."""
+    row = tx.execute(
+        select(
+            runs.c.user_id,
+            runs.c.actor_id,
+            runs.c.status,
+            runs.c.permission_level,
+            users.c.username,
+        )
+        .join(users, users.c.id == runs.c.user_id)
+        .where(runs.c.id == run_id)
+    ).first()
+    if row is None or JobStatus(row.status).is_terminal:
+        return None
+    return Caller(
+        user_id=row.user_id,
+        username=row.username,
+        run_id=run_id,
+        actor_id=row.actor_id,
+        is_limited=row.permission_level == "LIMITED_PERMISSIONS",
+        origin="ACTOR",
+    )

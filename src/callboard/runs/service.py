@@ -1,0 +1,387 @@
+"""Operations on runs: start, find, wait, list, change, abort, delete."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from msgspec import UNSET
+from sqlalchemy import Connection
+
+from callboard.actors import repository as actor_rows
+from callboard.inputs.input_schema import InputSchema
+from callboard.actors.model import Actor
+from callboard.inputs.secret_input import KeyPair
+from callboard.actors.service import find_actor
+from callboard.api.pagination import Page, PageRequest
+from callboard.api.refs import Ref
+from callboard.builds.model import Build
+from callboard.builds.service import find_for_run
+from callboard.config import Settings
+from callboard.core import clock
+from callboard.core.caller import Caller, GeneralAccess, require_account
+from callboard.core.errors import InsufficientPermissions, InvalidValue
+from callboard.core.ids import new_id
+from callboard.core.jobs import JobStatus
+from callboard.core.signals import Signals
+from callboard.core.vault import Vault
+from callboard.db.base import Database
+from callboard.jobs.admission import MemoryBudget
+from callboard.key_value_stores.service import KeyValueStoreService
+from callboard.logs.service import job_topic
+from callboard.runs import repository
+from callboard.runs.ending import end_run, run_event
+from callboard.runs.errors import (
+    ActorMemoryLimitExceeded,
+    CannotRemoveRunningRun,
+    CannotSetTerminalMessage,
+    RunNotFound,
+)
+from callboard.runs.events import RunEvents
+from callboard.runs.input import RunInput, encrypted, schema_of
+from callboard.runs.keys import ensure_input_keys
+from callboard.runs.model import Attempts, Run
+from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
+from callboard.runs.repository import RunFilter
+from callboard.runs.schemas import RunChange, initial_stats
+from callboard.runs.supervisor import GRACE_SECS, RunSupervisor
+from callboard.storages import repository as storage_rows
+from callboard.storages.model import StorageKind
+from callboard.webhooks.model import AdHocWebhook, EventType
+from callboard.webhooks.service import create_ad_hoc, publish
+
+INPUT_KEY = "INPUT"
+WAIT_MAX_SECS = 60.0
+
+MakeInput: TypeAlias = Callable[[InputSchema | None], RunInput | None]
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """What a run is to be started with."""
+
+    requested: RequestedOptions
+    make_input: MakeInput
+    meta: dict[str, Any]
+    webhooks: Sequence[AdHocWebhook] = ()
+    task_id: str | None = None
+    on_start: Callable[[Connection], None] | None = None
+    """Done in the transaction that creates the run."""
+
+
+class RunService:
+    def __init__(
+        self,
+        db: Database,
+        supervisor: RunSupervisor,
+        stores: KeyValueStoreService,
+        budget: MemoryBudget,
+        signals: Signals,
+        events: RunEvents,
+        vault: Vault,
+        settings: Settings,
+    ) -> None:
+        self._db = db
+        self._supervisor = supervisor
+        self._stores = stores
+        self._budget = budget
+        self._signals = signals
+        self._events = events
+        self._vault = vault
+        self._settings = settings
+
+    async def start(self, caller: Caller, actor: Ref, request: StartRequest) -> Run:
+        """Create a run and hand it to the supervisor. It is durable, with its input, when this returns.
+
+        Raises ActorNotFound, UnknownBuildTag, BuildNotFound, InvalidBuild, InvalidInput and its kin,
+        InvalidValue or ActorMemoryLimitExceeded; then there is no run.
+        """
+
+        found, build, schema = await self._look_up(caller, actor, request.requested)
+        run_input = request.make_input(schema)
+        value = {} if run_input is None or run_input.value is None else run_input.value
+        options = resolve_options(
+            request.requested,
+            found,
+            build.definition or {},
+            run_input=value,
+            settings=self._settings,
+        )
+        if not self._budget.fits(options.memory_mbytes):
+            raise ActorMemoryLimitExceeded(options.memory_mbytes, self._budget.limit_mbytes)
+        run_input = await self._protected(caller, found, schema, run_input)
+        run = await self._create(caller, found, build, options, run_input, request)
+        self._supervisor.submit(run)
+        return run
+
+    async def check_input(
+        self, caller: Caller, actor: Ref, requested: RequestedOptions, make_input: MakeInput
+    ) -> None:
+        """Raise what `start` would raise for this input. Without a schema every input is valid."""
+        _, _, schema = await self._look_up(caller, actor, requested)
+        make_input(schema)
+
+    async def _look_up(
+        self, caller: Caller, ref: Ref, requested: RequestedOptions
+    ) -> tuple[Actor, Build, InputSchema | None]:
+        def unit(tx: Connection) -> tuple[Actor, Build]:
+            actor = find_actor(tx, caller, ref)
+            return actor, find_for_run(tx, actor, build_ref(requested, actor))
+
+        actor, build = await self._db.read(unit)
+        schema = None if build.input_schema is None else schema_of(build.input_schema)
+        return actor, build, schema
+
+    async def _protected(
+        self, caller: Caller, actor: Actor, schema: InputSchema | None, run_input: RunInput | None
+    ) -> RunInput | None:
+        """The input with its secrets encrypted for this account and Actor."""
+        if schema is None or run_input is None or run_input.value is None:
+            return run_input
+        if not any(run_input.value.get(name) for name in schema.secret_fields):
+            return run_input
+        fresh = await asyncio.to_thread(KeyPair.generate)
+        keys = await self._db.write(
+            lambda tx: ensure_input_keys(tx, self._vault, actor.id, caller.user_id, fresh)
+        )
+        return encrypted(run_input, schema, lambda: keys.public_key_pem)
+
+    async def _create(
+        self,
+        caller: Caller,
+        actor: Actor,
+        build: Build,
+        options: RunOptions,
+        run_input: RunInput | None,
+        request: StartRequest,
+    ) -> Run:
+        record = None
+        if run_input is not None:
+            record = await self._stores.prepare(run_input.body, content_type=run_input.content_type)
+
+        def unit(tx: Connection) -> Run:
+            storages = _new_storages(tx, caller, actor)
+            run = _new_run(caller, actor, build, options, request, run_input, storages)
+            repository.insert_run(tx, run)
+            if record is not None:
+                self._stores.store(tx, storages.store_id, INPUT_KEY, record)
+            actor_rows.note_run(tx, actor.id, at=run.started_at)
+            if request.webhooks:
+                create_ad_hoc(tx, caller.user_id, run.id, request.webhooks)
+            if request.on_start is not None:
+                request.on_start(tx)
+            publish(tx, run_event(EventType.RUN_CREATED, run))
+            return run
+
+        run = await self._db.write(unit)
+        self._supervisor.wake(run.id)
+        return run
+
+    async def get(self, caller: Caller | None, run_id: str, *, wait_secs: float = 0) -> Run:
+        """The run, after waiting up to `wait_secs` (at most 60) for its end. Raises RunNotFound."""
+        return await self._waited(run_id, min(wait_secs, WAIT_MAX_SECS), caller)
+
+    async def wait(self, caller: Caller, run_id: str, wait_secs: float) -> Run:
+        """The same without the limit of 60 seconds."""
+        return await self._waited(run_id, wait_secs, caller)
+
+    async def _waited(self, run_id: str, wait_secs: float, caller: Caller | None) -> Run:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_secs
+        async with self._signals.listen(job_topic(run_id)) as change:
+            while True:
+                run = await self._db.read(lambda tx: repository.by_id(tx, run_id))
+                _require_readable(caller, run)
+                if run is None:
+                    raise RunNotFound
+                left = deadline - loop.time()
+                if run.status.is_terminal or left <= 0:
+                    return run
+                await change.wait(left)
+
+    async def last(self, caller: Caller, wanted: RunFilter, *, wait_secs: float = 0) -> Run:
+        """The newest run that the filter lets through. Raises RunNotFound."""
+        run = await self._db.read(lambda tx: repository.newest(tx, wanted))
+        if run is None:
+            raise RunNotFound
+        return await self.get(caller, run.id, wait_secs=wait_secs) if wait_secs else run
+
+    async def page(self, wanted: RunFilter, request: PageRequest) -> Page[Run]:
+        return await self._db.read(lambda tx: repository.page(tx, wanted, request))
+
+    async def update(self, caller: Caller, run_id: str, change: RunChange) -> Run:
+        """Change the status message or the general access. A terminal message is not overwritten."""
+        if change.is_status_message_terminal and not isinstance(change.status_message, str):
+            raise CannotSetTerminalMessage
+
+        def unit(tx: Connection) -> Run:
+            run = own_run(tx, caller, run_id)
+            values = _changes(run, change)
+            if values:
+                repository.change(tx, run_id, **values)
+            return replace(run, **values)
+
+        run = await self._db.write(unit)
+        self._signals.notify(job_topic(run_id))
+        return run
+
+    async def abort(self, caller: Caller, run_id: str, *, gracefully: bool) -> Run:
+        """Stop it: at once, or after the grace in which it may end by itself.
+
+        A run that has ended or is being aborted is returned as it is.
+        """
+
+        def unit(tx: Connection) -> tuple[Run, JobStatus]:
+            run = own_run(tx, caller, run_id)
+            if run.status is JobStatus.READY:
+                return end_run(tx, run, JobStatus.ABORTED, "Actor run was aborted"), run.status
+            if run.status in (JobStatus.RUNNING, JobStatus.TIMING_OUT):
+                repository.change(tx, run_id, status=JobStatus.ABORTING)
+                return replace(run, status=JobStatus.ABORTING), run.status
+            return run, run.status
+
+        run, before = await self._db.write(unit)
+        if before is JobStatus.READY:
+            self._supervisor.cancel_waiting(run_id)
+        elif before in (JobStatus.RUNNING, JobStatus.TIMING_OUT):
+            await self._stop(run, gracefully=gracefully)
+        elif before is JobStatus.ABORTING and not gracefully:
+            await self._supervisor.stop_attempt(run)
+        self._supervisor.wake(run_id)
+        return run
+
+    async def _stop(self, run: Run, *, gracefully: bool) -> None:
+        if not gracefully:
+            await self._supervisor.stop_attempt(run)
+            return
+        self._events.send(run.id, "aborting")
+        self._events.send(run.id, "persistState", {"isMigrating": False})
+        self._supervisor.stop_later(run, GRACE_SECS)
+
+    async def delete(self, caller: Caller, run_id: str) -> None:
+        """Delete a finished run with its default storages. Raises CannotRemoveRunningRun."""
+        require_account(caller)
+
+        def unit(tx: Connection) -> None:
+            run = own_run(tx, caller, run_id)
+            if not run.status.is_terminal:
+                raise CannotRemoveRunningRun
+            remove_run(tx, run)
+
+        await self._db.write(unit)
+
+
+def own_run(tx: Connection, caller: Caller, run_id: str) -> Run:
+    """The run, if the caller may change it: a limited run reaches only itself. Raises RunNotFound."""
+    run = repository.by_id(tx, run_id)
+    if run is None or not caller.owns(run.user_id):
+        raise RunNotFound
+    if caller.is_limited and caller.run_id != run_id:
+        raise InsufficientPermissions
+    return run
+
+
+def remove_run(tx: Connection, run: Run) -> None:
+    """Take a run and its default storages out of sight. Their contents are reclaimed later."""
+    at = clock.now()
+    for kind, storage_id in (
+        (StorageKind.DATASET, run.default_dataset_id),
+        (StorageKind.KEY_VALUE_STORE, run.default_key_value_store_id),
+        (StorageKind.REQUEST_QUEUE, run.default_request_queue_id),
+    ):
+        storage = storage_rows.by_id(tx, kind, storage_id)
+        if storage is not None and storage.name is None:
+            storage_rows.mark_deleted(tx, storage.pk, at=at)
+    repository.remove(tx, run.id)
+
+
+def _require_readable(caller: Caller | None, run: Run | None) -> None:
+    if run is None or (caller is not None and caller.owns(run.user_id)):
+        return
+    if not GeneralAccess(run.general_access).allows_id_readers:
+        raise RunNotFound
+
+
+def _changes(run: Run, change: RunChange) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if change.status_message is not UNSET and not run.is_status_message_terminal:
+        values["status_message"] = change.status_message
+        values["is_status_message_terminal"] = bool(
+            change.is_status_message_terminal is not UNSET and change.is_status_message_terminal
+        )
+    if change.general_access is not UNSET and change.general_access is not None:
+        if change.general_access not in set(GeneralAccess):
+            raise InvalidValue(f"generalAccess must be one of {', '.join(GeneralAccess)}.")
+        values["general_access"] = change.general_access
+    return values
+
+
+@dataclass(frozen=True)
+class _Storages:
+    """The default storages of a new run."""
+
+    run_id: str
+    at: datetime
+    dataset_id: str
+    store_id: str
+    queue_id: str
+
+
+def _new_storages(tx: Connection, caller: Caller, actor: Actor) -> _Storages:
+    run_id, at = new_id(), clock.now()
+    dataset, store, queue = (
+        storage_rows.create(tx, kind, caller.user_id, at=at, actor_id=actor.id, run_id=run_id)
+        for kind in (StorageKind.DATASET, StorageKind.KEY_VALUE_STORE, StorageKind.REQUEST_QUEUE)
+    )
+    return _Storages(run_id, at, dataset, store, queue)
+
+
+def _new_run(
+    caller: Caller,
+    actor: Actor,
+    build: Build,
+    options: RunOptions,
+    request: StartRequest,
+    run_input: RunInput | None,
+    storages: _Storages,
+) -> Run:
+    """A READY run."""
+    dataset_id, store_id, queue_id = storages.dataset_id, storages.store_id, storages.queue_id
+    return Run(
+        id=storages.run_id,
+        actor_id=actor.id,
+        user_id=caller.user_id,
+        task_id=request.task_id,
+        build_id=build.id,
+        build_number=build.build_number,
+        status=JobStatus.READY,
+        status_message=None,
+        is_status_message_terminal=False,
+        started_at=storages.at,
+        finished_at=None,
+        exit_code=None,
+        origin=request.meta["origin"],
+        meta=request.meta,
+        options=options.wire(),
+        memory_mbytes=options.memory_mbytes,
+        stats=initial_stats(0 if run_input is None else len(run_input.body)),
+        usage=None,
+        default_dataset_id=dataset_id,
+        default_key_value_store_id=store_id,
+        default_request_queue_id=queue_id,
+        storage_ids={
+            "datasets": {"default": dataset_id},
+            "keyValueStores": {"default": store_id},
+            "requestQueues": {"default": queue_id},
+        },
+        input_key=INPUT_KEY,
+        general_access=GeneralAccess.FOLLOW_USER_SETTING,
+        permission_level=options.permission_level,
+        charged_event_counts=None,
+        pricing_info=None,
+        metamorphs=None,
+        output=None,
+        attempts=Attempts(),
+        sandbox=None,
+    )

@@ -1,0 +1,25 @@
+"""Actor tasks: an Actor saved together with an input and options."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ActorTask:
+    id: str
+    user_id: str
+    username: str
+    actor_id: str
+    actor_name: str | None
+    actor_username: str | None
+    name: str
+    title: str | None
+    created_at: datetime
+    modified_at: datetime
+    input: dict[str, Any] | None
+    options: dict[str, Any]
+    actor_standby: dict[str, Any] | None
+    description: str | None
+    total_runs: int
+    last_run_started_at: datetime | None

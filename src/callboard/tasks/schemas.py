@@ -1,0 +1,72 @@
+"""Actor tasks on the wire."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from callboard.core.clock import iso
+from callboard.tasks.model import ActorTask
+
+
+class TaskOptions(msgspec.Struct, rename="camel", omit_defaults=True):
+    build: str | None = None
+    timeout_secs: int | None = None
+    memory_mbytes: int | None = None
+    max_items: int | None = None
+    max_total_charge_usd: float | None = None
+    restart_on_error: bool | None = None
+
+
+class TaskBody(msgspec.Struct, rename="camel"):
+    """A task as created or changed: what is not given stays."""
+
+    act_id: str | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    title: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    options: TaskOptions | UnsetType | None = UNSET
+    input: dict[str, Any] | UnsetType | None = UNSET
+    actor_standby: dict[str, Any] | UnsetType | None = UNSET
+
+
+def stats_wire(task: ActorTask) -> dict[str, Any]:
+    wire: dict[str, Any] = {"totalRuns": task.total_runs}
+    if task.last_run_started_at is not None:
+        wire["lastRunStartedAt"] = iso(task.last_run_started_at)
+    return wire
+
+
+def task_wire(task: ActorTask) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "userId": task.user_id,
+        "actId": task.actor_id,
+        "name": task.name,
+        "title": task.title,
+        "description": task.description,
+        "username": task.username,
+        "createdAt": iso(task.created_at),
+        "modifiedAt": iso(task.modified_at),
+        "removedAt": None,
+        "stats": stats_wire(task),
+        "options": task.options,
+        "input": task.input,
+        "actorStandby": task.actor_standby,
+    }
+
+
+def short_task_wire(task: ActorTask) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "userId": task.user_id,
+        "actId": task.actor_id,
+        "actName": task.actor_name,
+        "actUsername": task.actor_username,
+        "name": task.name,
+        "title": task.title,
+        "username": task.username,
+        "createdAt": iso(task.created_at),
+        "modifiedAt": iso(task.modified_at),
+        "stats": stats_wire(task),
+    }

@@ -1,0 +1,70 @@
+"""Fixtures for tests that talk to a live server. Each test worker has one server, each test an account of its own."""
+
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.actors import ActorMaker
+from tests.server import Client, Server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """The server that most tests share. Actors may reach the machine's own services, where test sites are."""
+    running = Server(
+        tmp_path_factory.mktemp("server") / "data",
+        allow_local_network="1",
+        sync_wait_secs="60",
+        memory_limit_mbytes="65536",
+    ).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Generator[Callable[..., Server]]:
+    """Makes servers of a test's own, for tests that kill them or need other settings."""
+    made: list[Server] = []
+
+    def make(**settings: Any) -> Server:
+        made.append(Server(tmp_path / f"data{len(made)}", **settings).start())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+async def api(server: Server) -> AsyncGenerator[Client]:
+    """A client with a fresh account."""
+    username, token = await server.user()
+    async with Client(server.url, token, username) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(server: Server) -> AsyncGenerator[Client]:
+    """A client with another fresh account."""
+    username, token = await server.user()
+    async with Client(server.url, token, username) as client:
+        yield client
+
+
+@pytest.fixture
+def actors(api: Client) -> ActorMaker:
+    """Makes built Actors for the account of `api`."""
+    return ActorMaker(api)
+
+
+def pytest_report_header() -> list[str]:
+    missing = [
+        program
+        for program in ("bwrap", "node", "npm", "nft")
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
+    ]
+    return [f"not here, so tests that need them are left out: {', '.join(missing)}"] if missing else []
