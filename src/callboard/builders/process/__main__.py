@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from callboard.actors.input_schema.check import check_schema
+from callboard.inputs.input_schema.check import check_schema
 from callboard.builders.base import BuildResult, BuildSpec
 from callboard.builders.process.driver import build
 from callboard.builders.process.errors import BuildFailed

@@ -21,16 +21,18 @@ from callboard.builders.process import python_env, tree
 from callboard.builders.process.copying import Origin
 from callboard.builders.process.defaults import default_dockerfile, guessed_start
 from callboard.builders.process.dockerfile import parse
+from callboard.builders.process.downloads import Downloads
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
 from callboard.builders.process.images import ROOT_NAME, Finished, image_of
 from callboard.builders.process.layers import Layers
 from callboard.builders.process.plan import Plan, RunCommand, StagePlan, make_plan, start_command
 from callboard.builders.process.registries import read_registries
-from callboard.builders.process.stages import StageMaker, StageTree
+from callboard.builders.process.stages import StageMaker
 from callboard.builders.process.steps import StepRunner
 from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
+from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.core.errors import ApiError
 from callboard.executors.launcher.surroundings import Surroundings
 
@@ -48,26 +50,39 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
     folder = Path(spec.build_dir)
     for name in (_WORK_NAME, ROOT_NAME):
         shutil.rmtree(folder / name, ignore_errors=True)
+    work = folder / _WORK_NAME
+    work.mkdir()
+    downloads = Downloads(Path(spec.cache_dir) / "downloads", work / "downloads")
     try:
-        result = _build(spec, folder, check_schema)
+        result = _build(spec, downloads, check_schema)
     finally:
-        shutil.rmtree(folder / _WORK_NAME, ignore_errors=True)
+        downloads.close()
+        shutil.rmtree(work, ignore_errors=True)
     size = result.image_size_bytes / 1_000_000
     print(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.", flush=True)
     return result
 
 
-def _build(spec: BuildSpec, folder: Path, check_schema: Callable[[object], None]) -> BuildResult:
-    source = folder / SOURCE_NAME
+def _build(
+    spec: BuildSpec, downloads: Downloads, check_schema: Callable[[object], None]
+) -> BuildResult:
+    folder = Path(spec.build_dir)
     print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
-    definition = _definition(source, check_schema)
-    plan = _plan(spec, definition, source)
+    definition = _definition(folder / SOURCE_NAME, check_schema)
+    plan = _plan(spec, definition, folder / SOURCE_NAME)
     layers = Layers(Path(spec.cache_dir) / "layers")
-    maker = _maker(spec, folder, definition, layers)
+    workbench = _workbench(folder / _WORK_NAME, downloads)
+    maker = StageMaker(
+        folder=workbench.folder / "stages",
+        sources=Origin(definition.context, _ignore_rules(definition)),
+        layers=layers,
+        workbench=workbench,
+        use_cache=spec.use_cache,
+    )
     made = maker.make(plan)
     stage = plan.stages[-1]
     start = _start(stage, definition)
-    _compile(maker, stage, made)
+    _compile(workbench, stage, made)
     made.root.rename(folder / ROOT_NAME)
     finished = Finished(stage, folder / ROOT_NAME, frozenset(maker.named))
     if stage.base.python is not None:
@@ -119,18 +134,12 @@ def _dockerfile_text(path: Path) -> str:
     return content.decode("utf-8-sig", errors="replace")
 
 
-def _maker(
-    spec: BuildSpec, folder: Path, definition: ActorDefinition, layers: Layers
-) -> StageMaker:
-    work = folder / _WORK_NAME
-    work.mkdir()
-    return StageMaker(
-        folder=work / "stages",
-        sources=Origin(definition.context, _ignore_rules(definition)),
-        layers=layers,
+def _workbench(work: Path, downloads: Downloads) -> Workbench:
+    return Workbench(
+        folder=work,
         runner=StepRunner(work / "runner", _surroundings()),
         toolbox=fill_toolbox(work, read_registries(os.environ)),
-        use_cache=spec.use_cache,
+        downloads=downloads,
     )
 
 
@@ -167,10 +176,10 @@ def _start(stage: StagePlan, definition: ActorDefinition) -> tuple[str, ...]:
     return guessed
 
 
-def _compile(maker: StageMaker, stage: StagePlan, made: StageTree) -> None:
+def _compile(workbench: Workbench, stage: StagePlan, made: StageTree) -> None:
     """Byte-compile the Actor's own files. One that does not compile shows when the Actor is run."""
     python, cwd = stage.base.python, stage.state.cwd
     if python is None or stage.base.implied or not can_be_mounted(cwd):
         return
     argv = (str(python.executable), "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", cwd)
-    maker.run(stage, made, RunCommand(argv, {}, "/"), quiet=True)
+    workbench.run(stage.base, made.root, RunCommand(argv, {}, "/"), quiet=True)

@@ -1,14 +1,11 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
 
-from callboard.builders.process import copying, python_env, tree
+from callboard.builders.process import copying, tree
 from callboard.builders.process.copying import Origin, Placement
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.layers import Layers, identity
@@ -21,23 +18,12 @@ from callboard.builders.process.plan import (
     StagePlan,
     Step,
 )
-from callboard.builders.process.steps import StepCommand, StepRunner
-from callboard.builders.process.toolbox import Toolbox, interpreter_mounts, search_path
-from callboard.builders.process.views import named_folders, parts
-from callboard.executors.base import Mount, MountMode
+from callboard.builders.process.views import named_folders
+from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
 
 WORTH_KEEPING_SECS = 0.25
 """A step faster than this is run again rather than kept."""
-_PYTHON_TOOL = re.compile(r"python|pip|poetry|\buvx?\b")
-
-
-@dataclass
-class StageTree:
-    """The files of a stage. When `shared`, some are also another tree's, and nobody may write into them."""
-
-    root: Path
-    shared: bool = False
 
 
 class StageMaker:
@@ -49,15 +35,13 @@ class StageMaker:
         folder: Path,
         sources: Origin,
         layers: Layers,
-        runner: StepRunner,
-        toolbox: Toolbox,
+        workbench: Workbench,
         use_cache: bool,
     ) -> None:
         self._folder = folder
         self._sources = sources
         self._layers = layers
-        self._runner = runner
-        self._toolbox = toolbox
+        self._workbench = workbench
         self._use_cache = use_cache
         self._made: dict[int, StageTree] = {}
         self._keys: dict[int, list[str]] = {}
@@ -71,29 +55,6 @@ class StageMaker:
         self._total = plan.step_count
         self.named = named_folders(step.text for stage in plan.stages for step in stage.steps)
         return self._stage(plan.stages[-1])
-
-    def run(
-        self, stage: StagePlan, made: StageTree, command: RunCommand, *, quiet: bool = False
-    ) -> int:
-        """Run a command in a stage and return its exit code."""
-        base = stage.base
-        tools = self._toolbox.environment(base.python, base.environment_dir)
-        env = {**tools, **command.env}
-        env["PATH"] = search_path(env.get("PATH", base.env.get("PATH", "")))
-        interpreters = interpreter_mounts(base.interpreters)
-        step = StepCommand(
-            argv=command.argv,
-            env=env,
-            cwd=command.cwd,
-            home=made.root / HOME[1:],
-            tmp=made.root / "tmp",
-            mounts=(
-                *_stage_mounts(made.root, interpreters),
-                *interpreters.values(),
-                *self._toolbox.mounts(),
-            ),
-        )
-        return self._runner.run(step, quiet=quiet)
 
     def _stage(self, stage: StagePlan) -> StageTree:
         if stage.number not in self._made:
@@ -156,11 +117,7 @@ class StageMaker:
             f"Installing {', '.join(stage.base.node_packages)}, which the image brings along.",
             flush=True,
         )
-        work_dir = stage.base.work_dir
-        manifest = tree.resolve(made.root, f"{work_dir}/package.json")
-        tree.write_file(manifest, b'{"name": "actor", "version": "0.0.1", "private": true}\n')
-        argv = ("npm", "install", "--omit=dev", "--omit=optional", *stage.base.node_packages)
-        if self.run(stage, made, RunCommand(argv, {"PATH": stage.base.env["PATH"]}, work_dir)) != 0:
+        if not self._workbench.install_node_packages(stage.base, made):
             print("Warning: they could not be installed; going on without them.", flush=True)
             return
         self._keep(made, key)
@@ -182,39 +139,14 @@ class StageMaker:
     def _run_step(
         self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand, *, key: str
     ) -> None:
-        self._unshare(made)
-        self._prepare(stage, made, command)
         started = time.monotonic()
-        code = self.run(stage, made, command)
+        code = self._workbench.step(stage.base, made, command)
         if code != 0:
             raise BuildFailed(
                 f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
             )
         if time.monotonic() - started >= WORTH_KEEPING_SECS:
             self._keep(made, key)
-
-    def _prepare(self, stage: StagePlan, made: StageTree, command: RunCommand) -> None:
-        base = stage.base
-        tree.make_directory(made.root, f"{HOME}/.npm")
-        if base.python is None or python_env.exists(made.root, base.environment_dir):
-            return
-        if base.implied and not _PYTHON_TOOL.search(" ".join(command.argv)):
-            return
-        argv = python_env.creation_command(base.python, base.environment_dir)
-        code = self.run(stage, made, RunCommand(argv, {}, "/"))
-        if code != 0:
-            raise BuildFailed(f"The Python environment could not be made, exit code {code}.")
-        python_env.add_pip(made.root, base.python, base.environment_dir)
-
-    def _unshare(self, made: StageTree) -> None:
-        """A step may write into any file of its stage, so none may be another tree's."""
-        if not made.shared:
-            return
-        own = made.root.with_name(made.root.name + "-own")
-        tree.clone(made.root, own, link=False)
-        tree.remove(made.root)
-        own.rename(made.root)
-        made.shared = False
 
     def _keep(self, made: StageTree, key: str) -> None:
         made.shared = True
@@ -273,10 +205,3 @@ class StageMaker:
     def _say(self, number: int, text: str) -> None:
         shown = text if len(text) <= 300 else text[:297] + "..."
         print(f"Step {number}/{self._total}: {shown}", flush=True)
-
-
-def _stage_mounts(root: Path, interpreters: Mapping[str, Mount]) -> list[Mount]:
-    return [
-        Mount(part.place, part.path, MountMode.READ_WRITE)
-        for part in parts(root, around=[*interpreters, "/run/callboard"])
-    ]

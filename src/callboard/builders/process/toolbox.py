@@ -11,7 +11,6 @@ from uv import find_uv_bin
 from callboard.builders.process import tree
 from callboard.builders.process.interpreters import Interpreter
 from callboard.builders.process.registries import Registries
-from callboard.builders.process.steps import private_folder
 from callboard.executors.base import Mount, MountMode
 
 PLACE = "/run/callboard"
@@ -33,8 +32,6 @@ class Toolbox:
     """Mounts and environment that make a step's tools work."""
 
     folder: Path
-    caches: Path
-    """Download caches of this build alone: what a step writes there is never read by another build."""
     registries: Registries
 
     def environment(self, python: Interpreter | None, environment_dir: str) -> dict[str, str]:
@@ -58,10 +55,11 @@ class Toolbox:
             env |= {"CALLBOARD_PYTHON": str(python.executable), "VIRTUAL_ENV": environment_dir}
         return env
 
-    def mounts(self) -> Iterator[Mount]:
+    def mounts(self, caches: Path) -> Iterator[Mount]:
+        """With the folder of download caches that the step is to use."""
         yield Mount(self.folder, f"{PLACE}/tools")
         yield Mount(Path(find_uv_bin()), UV)
-        yield Mount(self.caches, f"{PLACE}/cache", MountMode.READ_WRITE)
+        yield Mount(caches, f"{PLACE}/cache", MountMode.READ_WRITE)
         for path in self.registries.paths:
             if not path.is_relative_to("/usr") and not path.is_relative_to("/etc/ssl"):
                 yield Mount(path, str(path))
@@ -84,10 +82,7 @@ def fill_toolbox(work: Path, registries: Registries) -> Toolbox:
     (folder / "npmrc").write_text(registries.npmrc, encoding="utf-8")
     if os.geteuid() == 0:
         tree.give(folder / "npmrc")
-    caches = private_folder(work / "cache")
-    for name in ("uv", "npm"):
-        private_folder(caches / name)
-    return Toolbox(folder, caches, registries)
+    return Toolbox(folder, registries)
 
 
 def _write_program(path: Path, text: str) -> None:

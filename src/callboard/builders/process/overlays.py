@@ -1,0 +1,93 @@
+"""Trees that look writable while nothing is written into them: overlay file systems, where the kernel lets us.
+
+A step that starts from files shared with cached trees works on an overlay; what it changed is then taken over, so
+that only that much is ever copied. Where there are no overlays the whole tree is copied instead.
+"""
+
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from callboard.builders.process import tree
+from callboard.executors.launcher import linux
+
+_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+
+
+@cache
+def available() -> bool:
+    """Whether this process may mount overlays. Moves it into a mount namespace of its own to find out."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        linux.own_mount_namespace()
+    except OSError:
+        return False
+    return "\toverlay\n" in Path("/proc/filesystems").read_text(encoding="ascii")
+
+
+@contextmanager
+def mounted(lower: Path, folder: Path) -> Generator[Path]:
+    """A writable view of `lower`. What is written is in `folder/upper` afterwards. Raises OSError."""
+    merged = folder / "merged"
+    for name in ("upper", "work", "merged"):
+        (folder / name).mkdir(parents=True)
+    status = lower.stat()
+    os.chown(folder / "upper", status.st_uid, status.st_gid)
+    (folder / "upper").chmod(stat.S_IMODE(status.st_mode))
+    _mount(lower, folder, merged)
+    try:
+        yield merged
+    finally:
+        linux.unmount(str(merged))
+
+
+def _mount(lower: Path, folder: Path, merged: Path) -> None:
+    """Name the folders by descriptors, as their paths may hold what mount options must not."""
+    paths = {"lowerdir": lower, "upperdir": folder / "upper", "workdir": folder / "work"}
+    opened = {name: os.open(path, os.O_PATH | os.O_CLOEXEC) for name, path in paths.items()}
+    try:
+        options = [f"{name}=/proc/self/fd/{descriptor}" for name, descriptor in opened.items()]
+        flags = linux.MS_NOSUID | linux.MS_NODEV
+        linux.mount(
+            "overlay",
+            str(merged),
+            "overlay",
+            flags,
+            ",".join([*options, "redirect_dir=off", "metacopy=off"]),
+        )
+    finally:
+        for descriptor in opened.values():
+            os.close(descriptor)
+
+
+def take_over(upper: Path, target: Path) -> None:
+    """Make `target` look as the overlay over it did. Files are moved out of `upper`; no link is followed."""
+    for entry in os.scandir(upper):
+        source, place = Path(entry.path), target / entry.name
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            _take_over_folder(source, place, status)
+        else:
+            tree.remove(place)
+            if not (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0):
+                source.rename(place)
+
+
+def _take_over_folder(source: Path, place: Path, status: os.stat_result) -> None:
+    is_folder = place.is_dir() and not place.is_symlink()
+    if not is_folder or _is_opaque(source):
+        tree.remove(place)
+        place.mkdir()
+    os.chown(place, status.st_uid, status.st_gid)
+    place.chmod(stat.S_IMODE(status.st_mode))
+    take_over(source, place)
+    os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _is_opaque(folder: Path) -> bool:
+    """Whether the folder stands for itself alone, nothing of the one below it showing through."""
+    return any(name in _OPAQUE for name in os.listxattr(folder, follow_symlinks=False))

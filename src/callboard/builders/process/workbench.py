@@ -1,0 +1,147 @@
+"""Commands run in the tree of a stage, with the tools they need, and never in files that another tree shares."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from callboard.builders.process import overlays, python_env, tree
+from callboard.builders.process.bases import SYSTEM_PATH, Base
+from callboard.builders.process.downloads import Downloads, Requirements, fetch_script
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.interpreters import Interpreter
+from callboard.builders.process.plan import RunCommand
+from callboard.builders.process.steps import StepCommand, StepRunner, private_folder
+from callboard.builders.process.toolbox import UV, Toolbox, interpreter_mounts, search_path
+from callboard.builders.process.views import parts
+from callboard.executors.base import Mount, MountMode
+from callboard.executors.launcher.sandbox import HOME
+
+_PYTHON_TOOL = re.compile(r"python|pip|poetry|\buvx?\b")
+
+
+@dataclass
+class StageTree:
+    """The files of a stage. When `shared`, some are also another tree's, and nobody may write into them."""
+
+    root: Path
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Runs the steps of one build. `folder` is its own."""
+
+    folder: Path
+    runner: StepRunner
+    toolbox: Toolbox
+    downloads: Downloads
+
+    def step(self, base: Base, made: StageTree, command: RunCommand) -> int:
+        """Run a step of the Dockerfile. On exit code 0 the tree is as the step left it."""
+        wants_python = not base.implied or _PYTHON_TOOL.search(" ".join(command.argv)) is not None
+        if wants_python and base.python is not None:
+            self._fetch(base.python, made, command)
+            if not python_env.exists(made.root, base.environment_dir):
+                self._make_environment(base.python, base, made)
+        tree.make_directory(made.root, f"{HOME}/.npm")
+        return self._isolated(base, made, command)
+
+    def run(
+        self,
+        base: Base,
+        root: Path,
+        command: RunCommand,
+        *,
+        quiet: bool = False,
+        caches: Path | None = None,
+    ) -> int:
+        """Run a command in a tree as it is, and return its exit code. Only for one that writes no file in place."""
+        env = {**self.toolbox.environment(base.python, base.environment_dir), **command.env}
+        env["PATH"] = search_path(env.get("PATH", base.env["PATH"]))
+        interpreters = interpreter_mounts(base.interpreters)
+        mounts = (
+            *_stage_mounts(root, interpreters),
+            *interpreters.values(),
+            *self.toolbox.mounts(caches or self.downloads.view()),
+        )
+        step = StepCommand(
+            command.argv, env, command.cwd, home=root / HOME[1:], tmp=root / "tmp", mounts=mounts
+        )
+        return self.runner.run(step, quiet=quiet)
+
+    def install_node_packages(self, base: Base, made: StageTree) -> bool:
+        """Put what the image brings along into the work directory of a fresh tree."""
+        manifest = tree.resolve(made.root, f"{base.work_dir}/package.json")
+        tree.write_file(manifest, b'{"name": "actor", "version": "0.0.1", "private": true}\n')
+        options = ("--omit=dev", "--omit=optional", "--ignore-scripts")
+        argv = ("npm", "install", *options, *base.node_packages)
+        # Nothing of the Actor is in the tree and no package's script runs: this may fill the shared cache.
+        with self.downloads.to_fill() as caches:
+            return (
+                self.run(base, made.root, RunCommand(argv, {}, base.work_dir), caches=caches) == 0
+            )
+
+    def _isolated(self, base: Base, made: StageTree, command: RunCommand) -> int:
+        """A step may write into any file of its stage, so none may be another tree's meanwhile.
+
+        npm renames folders by the hundred, which overlays can only do by copying: for it, copy all at once.
+        """
+        if made.shared and base.node is None and overlays.available():
+            layer = self.folder / f"layer-{uuid4().hex}"
+            with overlays.mounted(made.root, layer) as root:
+                code = self.run(base, root, command)
+            if code == 0:
+                overlays.take_over(layer / "upper", made.root)
+            return code
+        if made.shared:
+            own = made.root.with_name(made.root.name + "-own")
+            tree.clone(made.root, own, link=False)
+            tree.remove(made.root)
+            own.rename(made.root)
+            made.shared = False
+        return self.run(base, made.root, command)
+
+    def _make_environment(self, python: Interpreter, base: Base, made: StageTree) -> None:
+        argv = python_env.creation_command(python, base.environment_dir)
+        code = self._isolated(base, made, RunCommand(argv, {}, "/"))
+        if code != 0:
+            raise BuildFailed(f"The Python environment could not be made, exit code {code}.")
+        python_env.add_pip(made.root, python, base.environment_dir)
+
+    def _fetch(self, python: Interpreter, made: StageTree, command: RunCommand) -> None:
+        """Have ready in the shared cache what the step is going to install. If not all can be had, so be it."""
+        requirements = Requirements(command.argv)
+        if not requirements:
+            return
+        with self.downloads.to_fill() as caches:
+            if caches is None:
+                return
+            folder = private_folder(self.folder / f"fetch-{uuid4().hex}")
+            wanted, home, tmp = (
+                private_folder(folder / name) for name in ("wanted", "home", "tmp")
+            )
+            files = requirements.copy_files(made.root, command.cwd, wanted)
+            env = {
+                **self.toolbox.environment(None, ""),
+                "PATH": SYSTEM_PATH,
+                "UV_COMPILE_BYTECODE": "0",
+            }
+            mounts = (
+                *interpreter_mounts((python,)).values(),
+                *self.toolbox.mounts(caches),
+                Mount(wanted, "/run/callboard/wanted"),
+            )
+            script = fetch_script(UV, python, requirements.names, files)
+            step = StepCommand(
+                ("/bin/sh", "-c", script), env, "/tmp", home=home, tmp=tmp, mounts=mounts
+            )
+            self.runner.run(step, quiet=True)
+
+
+def _stage_mounts(root: Path, interpreters: Mapping[str, Mount]) -> list[Mount]:
+    return [
+        Mount(part.place, part.path, MountMode.READ_WRITE)
+        for part in parts(root, around=interpreters)
+    ]
