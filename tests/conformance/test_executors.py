@@ -97,8 +97,8 @@ async def test_stopping_gives_a_program_time_to_clean_up(stage: Stage):
     await stage.until_logged(spec, "ready")
     await stage.executor.stop(handle, grace_secs=20)
     end = await stage.wait(handle)
+    assert stage.log(spec) == ["ready", "cleaned up"]
     assert (end.cause, end.exit_code) == (ExitCause.STOPPED, 7)
-    assert stage.log(spec)[-1] == "cleaned up"
 
 
 async def test_a_program_that_ignores_being_asked_is_killed_after_the_grace(stage: Stage):

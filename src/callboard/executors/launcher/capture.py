@@ -14,23 +14,22 @@ _TAIL_BYTES = 400
 
 
 class Capture:
-    """One pipe for stdout and stderr, so that lines stay in the order in which they were written.
+    """Owns `fd`, the one pipe for stdout and stderr: lines stay in the order in which they were written.
 
     A log that cannot be written, for want of disk space, costs lines but never the job.
     """
 
-    def __init__(self, loop: Loop, log_path: Path, secrets: tuple[str, ...]) -> None:
+    def __init__(self, loop: Loop, fd: int, log_path: Path, secrets: tuple[str, ...]) -> None:
         self._loop = loop
         self._log = LogFile(log_path)
         self._cutter = LineCutter(Redactor(secrets))
-        self._fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._fd, False)
+        self._fd = fd
         self._tail = b""
         self._unwritten_bytes = 0
         self.ended = False
         """Everybody who could write has closed the pipe."""
         self.grew: Callable[[], None] = lambda: None
-        loop.watch(self._fd, READ, self._read)
+        loop.watch(fd, READ, self._read)
 
     @property
     def last_line(self) -> str:
@@ -42,12 +41,6 @@ class Capture:
             .decode(errors="replace")
         )
 
-    def handed_over(self) -> None:
-        """The job holds the pipe now; from its end on there is nothing to read."""
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-            self.write_fd = -1
-
     def drain(self) -> None:
         """Read what is there already, without waiting for more."""
         while not self.ended and self._read():
@@ -55,7 +48,6 @@ class Capture:
 
     def close(self, note: str = "") -> None:
         """Write what is left, then `note` as a line of the platform's own, and let go of pipe and log."""
-        self.handed_over()
         self.drain()
         self._end()
         self._write(self._cutter.finish())

@@ -39,10 +39,13 @@ class Group:
         self._folders = list(dict.fromkeys(place.path for place in places.values()))
         self.joins = tuple(str(folder / "cgroup.procs") for folder in self._folders)
 
-    def create(self, limits: Limits) -> None:
-        """Make the folders and set the limits. Raises OSError."""
+    def create(self) -> None:
+        """Make the folders. Raises OSError."""
         for folder in self._folders:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir()
+
+    def limit(self, limits: Limits) -> None:
+        """Raises OSError."""
         self._limit_memory(limits.memory_bytes)
         if cpu := self._places.get("cpu"):
             _share_cpu(cpu, limits.cpus)
@@ -156,11 +159,11 @@ class Cgroups:
             _share_cpu(cpu, os.cpu_count() or 1)
         self._clear_leftovers()
 
-    def group(self, job_id: str) -> Group | None:
-        """The group for a job, to be created; None where there are no control groups for us."""
+    def group(self, name: str) -> Group | None:
+        """A group for a job, to be created; None where there are no control groups for us."""
         if not self._base:
             return None
-        return Group({r: Place(p.path / job_id, p.version) for r, p in self._base.items()})
+        return Group({r: Place(p.path / name, p.version) for r, p in self._base.items()})
 
     def rungs(self) -> dict[str, str]:
         def rung(role: str, fallback: str) -> str:
@@ -177,7 +180,8 @@ class Cgroups:
         }
 
     def close(self) -> None:
-        """Remove the launcher's folders. Those that still hold a job stay."""
+        """Kill what is left and remove the launcher's folders."""
+        self._clear_leftovers()
         for place in self._base.values():
             with suppress(OSError):
                 place.path.rmdir()

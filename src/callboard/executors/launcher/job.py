@@ -1,17 +1,15 @@
 """One job from its start to its exit record."""
 
 import os
+import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from callboard.executors.base import Exit, ExitCause, LaunchSpec, Stats
 from callboard.executors.launcher import records
 from callboard.executors.launcher.loop import Timer
 from callboard.executors.launcher.meter import Meter
-from callboard.executors.launcher.programs import Program, Setting, program_of
 from callboard.executors.launcher.records import JobFolder
-from callboard.executors.launcher.spawn import Command, spawn
-from callboard.executors.launcher.status import StatusPipe
+from callboard.executors.launcher.scripts import reports_start
 from callboard.executors.launcher.workplace import Site, Workplace
 
 _DISAPPEAR_SECS = 5.0
@@ -25,11 +23,10 @@ class Job:
 
     def __init__(self, spec: LaunchSpec, folder: JobFolder, site: Site) -> None:
         self.spec, self._folder, self._site = spec, folder, site
-        self._place = Workplace(spec, folder, site)
         self._started_at = records.now_millis()
+        self._place: Workplace | None = None
         self._timers: list[Timer] = []
         self._meter: Meter | None = None
-        self._status: StatusPipe | None = None
         self._cause: ExitCause | None = None
         self._wait_status: int | None = None
         self.end: Exit | None = None
@@ -37,22 +34,25 @@ class Job:
     @property
     def address(self) -> str | None:
         """Where the host reaches what the job listens on, when it has a network of its own."""
-        return self._place.lease.address if self._place.lease else None
+        return self._place.lease.address if self._place and self._place.lease else None
 
     def start(self) -> None:
         """When this returns the job runs, or its failure to start is on record."""
         try:
             self._folder.create(self.spec)
-            if self.spec.timeout_secs is not None:
-                self._later(self.spec.timeout_secs, lambda: self._kill(ExitCause.TIMEOUT))
-            self._place.open(on_oom=lambda: self._kill(ExitCause.OUT_OF_MEMORY))
-            self._copy_or_launch()
+            self._place = place = Workplace(self.spec, self._folder, self._site)
+            self._site.loop.on_exit(place.pid, self._main_ended)
+            self._meter = Meter(place.usage, place.traffic)
+            place.start(on_oom=lambda: self._kill(ExitCause.OUT_OF_MEMORY))
         except (OSError, ValueError) as error:
             self._finish(ExitCause.NOT_STARTED, detail=str(error))
+            return
+        if self.spec.timeout_secs is not None:
+            self._later(self.spec.timeout_secs, lambda: self._kill(ExitCause.TIMEOUT))
 
     def stop(self, grace_secs: float) -> None:
         """Ask the program to end, and kill it after `grace_secs`; at once when they are 0."""
-        if self.end:
+        if self.end or not self._place:
             return
         if grace_secs <= 0:
             self._kill(ExitCause.STOPPED)
@@ -73,96 +73,43 @@ class Job:
 
     def check(self) -> None:
         """Finish once the main process has ended and nothing of its tree is left."""
-        if self._wait_status is None or self.end or self._place.is_occupied():
+        if self._wait_status is None or self.end or not self._place:
             return
-        if self._place.capture:
-            self._place.capture.drain()
-        self._conclude()
-
-    def _copy_or_launch(self) -> None:
-        copy = self._place.sources.copy_command() if self.spec.sandboxed else None
-        if copy:
-            command = Command(copy, {"PATH": os.defpath}, joins=self._place.joins)
-            self._spawn(command, self._copied)
-        else:
-            self._launch()
-
-    def _copied(self, status: int) -> None:
-        if self._cause or status:
-            self._main_ended(status)
-            return
-        try:
-            self._launch()
-        except OSError as error:
-            self._finish(ExitCause.NOT_STARTED, detail=str(error))
-
-    def _launch(self) -> None:
-        place = self._place
-        setting = Setting(self._folder, place.sources.mounts, place.lease, self._site.ladder)
-        self._status = status = StatusPipe(self._site.loop, place.saw)
-        try:
-            program = program_of(self.spec, setting, status_fd=status.write_fd)
-            self._meter = Meter(place.usage, place.traffic)
-            self._spawn_program(program, status)
-        finally:
-            status.handed_over()
-        if place.capture:
-            place.capture.handed_over()
-
-    def _spawn_program(self, program: Program, status: StatusPipe) -> None:
-        lease, options_fd = self._place.lease, program.options_fd
-        status.is_used = options_fd is not None
-        command = Command(
-            program.argv,
-            program.env,
-            cwd=program.cwd,
-            joins=self._place.joins,
-            netns_path=(lease.netns_path or None) if lease else None,
-            pass_fds=() if options_fd is None else (options_fd, status.write_fd),
-        )
-        try:
-            self._spawn(command, self._main_ended)
-        finally:
-            if options_fd is not None:
-                os.close(options_fd)
-
-    def _spawn(self, command: Command, on_exit: Callable[[int], None]) -> None:
-        assert self._place.capture
-        pid = spawn(command, output=self._place.capture.write_fd)
-        self._place.occupied_by(pid)
-        self._site.loop.on_exit(pid, on_exit)
+        if not self._place.is_occupied():
+            self._conclude(self._place, self._wait_status)
 
     def _kill(self, cause: ExitCause) -> None:
-        if not self.end:
+        if self._place and not self.end:
             self._cause = self._cause or cause
             self._place.kill()
 
     def _main_ended(self, status: int) -> None:
         """The main process has ended: so must everything it started."""
+        if self.end or not self._place:
+            return
         self._wait_status = status
-        if self._place.ran_out_of_memory():
-            self._cause = self._cause or ExitCause.OUT_OF_MEMORY
-        self._place.kill()
-        self._later(_DISAPPEAR_SECS, self._conclude)
+        place = self._place
+        place.kill()
+        self._later(_DISAPPEAR_SECS, lambda: self._conclude(place, status))
         self.check()
 
-    def _conclude(self) -> None:
+    def _conclude(self, place: Workplace, status: int) -> None:
         """The tree is gone: work out what the end was."""
-        status = self._wait_status or 0
-        if self._place.ran_out_of_memory():
+        place.capture.drain()
+        if place.ran_out_of_memory():
             self._cause = self._cause or ExitCause.OUT_OF_MEMORY
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
-        if self._cause is None and os.WIFEXITED(status) and not self._was_started(code):
-            detail = self._place.capture.last_line if self._place.capture else ""
-            self._finish(ExitCause.NOT_STARTED, detail=detail)
+        if self._cause is None and os.WIFEXITED(status) and not self._was_started(place, code):
+            self._finish(ExitCause.NOT_STARTED, detail=place.capture.last_line)
         else:
             self._finish(self._cause or ExitCause.EXITED, exit_code=code)
 
-    def _was_started(self, exit_code: int) -> bool:
-        if self._status is None or not self._status.says_started():
+    def _was_started(self, place: Workplace, exit_code: int) -> bool:
+        if not reports_start(self.spec, self._site.ladder):
+            return True
+        if not place.status.says_started():
             return False
-        last_line = self._place.capture.last_line if self._place.capture else ""
-        return not (exit_code == _NOT_FOUND and last_line.startswith(_SETPRIV_FAILED))
+        return not (exit_code == _NOT_FOUND and place.capture.last_line.startswith(_SETPRIV_FAILED))
 
     def _finish(self, cause: ExitCause, *, exit_code: int | None = None, detail: str = "") -> None:
         """Write the rest of the log, then the record, then tell, then clean up."""
@@ -170,32 +117,31 @@ class Job:
             return
         for timer in self._timers:
             timer.cancel()
-        self._place.kill()
-        self._close_log(cause)
+        if self._place:
+            self._place.kill()
+            self._place.capture.close(self._last_words(cause))
         stats = self._meter.final() if self._meter else Stats()
-        end = Exit(cause, exit_code, self._started_at, records.now_millis(), stats, detail)
-        self.end = end
-        with suppress(OSError):
-            self._folder.save_exit(end)
+        finished_at = records.now_millis()
+        self.end = Exit(cause, exit_code, self._started_at, finished_at, stats, detail)
+        self._record(self.end)
         self._site.reporter.ended(self.spec.job_id)
-        if self._status:
-            self._status.close()
-        self._place.close()
+        if self._place:
+            self._place.close()
 
-    def _close_log(self, cause: ExitCause) -> None:
-        """A limit that ended the job names itself as the last line."""
-        if (capture := self._place.capture) is None:
-            return
-        capture.drain()
+    def _record(self, end: Exit) -> None:
+        """Without disk space the end is known for as long as this launcher lives, and said to be lost later."""
+        try:
+            self._folder.save_exit(end)
+        except OSError as error:
+            sys.stderr.write(f"no exit record for {self.spec.job_id}: {error}\n")
+
+    def _last_words(self, cause: ExitCause) -> str:
+        """A limit that ended the job names itself in its log."""
         if cause is ExitCause.OUT_OF_MEMORY:
-            limit = self.spec.memory_mbytes
-            capture.close(f"Memory limit of {limit} MB exceeded, the job was stopped.")
-        elif cause is ExitCause.TIMEOUT:
-            capture.close(
-                f"The job reached its timeout of {self.spec.timeout_secs:g} s, stopping it."
-            )
-        else:
-            capture.close()
+            return f"Memory limit of {self.spec.memory_mbytes} MB exceeded, the job was stopped."
+        if cause is ExitCause.TIMEOUT:
+            return f"The job reached its timeout of {self.spec.timeout_secs:g} s, stopping it."
+        return ""
 
     def _later(self, secs: float, call: Callable[[], None]) -> None:
         self._timers.append(self._site.loop.call_later(secs, call))

@@ -3,7 +3,7 @@
     jobs/<job_id>/spec.json     written before anything is started
     jobs/<job_id>/exit.json     written whole and synced before anybody is told of the end
     jobs/<job_id>/home, tmp     the job's own; gone when it ends
-    jobs/<job_id>/etc, mounts
+    jobs/<job_id>/etc, mounts, start.sh, options
 
 A folder with a spec and without an exit, found by a launcher that starts, is of a job that died with the
 launcher before: it is recorded as lost.
@@ -39,11 +39,7 @@ class JobFolder:
             folder.mkdir()
         self.tmp.chmod(0o1777)
         text = json.dumps(protocol.spec_to_json(spec))
-        fd = os.open(
-            self.path / "spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
+        write_private(self.path / "spec.json", text.encode())
 
     def load_exit(self) -> Exit | None:
         try:
@@ -70,6 +66,13 @@ class JobFolder:
         end = Exit(ExitCause.LOST, None, started, now_millis(), detail=detail)
         self.save_exit(end)
         return end
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """A new file that only we can read. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
 
 
 def sync_folder(folder: Path) -> None:
@@ -115,6 +118,7 @@ class JobFolders:
 
     def discard_scratch(self, folder: JobFolder) -> None:
         """Take everything but the records away from an ended job."""
-        for part in (folder.home, folder.tmp, folder.etc, folder.mounts):
+        scratch = (folder.home, folder.tmp, folder.etc, folder.mounts)
+        for part in (*scratch, folder.path / "start.sh", folder.path / "options"):
             if part.exists():
                 part.rename(self._trash / f"{folder.path.name}-{part.name}-{time.time_ns()}")

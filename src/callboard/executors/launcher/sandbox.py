@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from callboard.executors.base import Mount, MountMode
@@ -23,7 +24,7 @@ HOME = "/home/actor"
 BWRAP, SETPRIV, ENV = "bwrap", "setpriv", "env"
 
 _HOST_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_ETC = (
+HOST_ETC = (
     "alternatives",
     "ca-certificates",
     "ca-certificates.conf",
@@ -67,6 +68,8 @@ class Sandbox:
     """Those of mode OVERLAY are mounted writable: pass the folder that is to be written to."""
     resolv_conf: Path | None = None
     """None takes the host's."""
+    shared_etc: Path | None = None
+    """A prepared `/etc` without `hosts` and `resolv.conf`; None shows the host's files one by one."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,15 @@ class SandboxCommand:
     def argv(self, options_fd: int) -> tuple[str, ...]:
         return (_tool(BWRAP), "--args", str(options_fd), "--", *self.program)
 
+    @property
+    def options_bytes(self) -> bytes:
+        """What must be readable at `options_fd`."""
+        return b"".join(os.fsencode(word) + b"\0" for word in self.options)
+
     def open_options(self) -> int:
         """A fresh descriptor to the options, not inherited unless passed."""
         fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
-        os.write(fd, b"".join(os.fsencode(word) + b"\0" for word in self.options))
+        os.write(fd, self.options_bytes)
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
 
@@ -143,12 +151,16 @@ def _host_view(box: Sandbox) -> list[str]:
     options = ["--ro-bind", "/usr", "/usr", "--dir", "/etc"]
     for link in _HOST_LINKS:
         options += _shown(Path(link), link)
-    for name in _ETC:
+    resolv_conf = str(box.resolv_conf or "/etc/resolv.conf")
+    last = ["--ro-bind-try", resolv_conf, "/etc/resolv.conf"]
+    if box.shared_etc:
+        options += ["--ro-bind", str(box.shared_etc), "/etc"]
+        return [*options, "--ro-bind", str(box.etc / "hosts"), "/etc/hosts", *last]
+    for name in HOST_ETC:
         options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for name in _SYNTHESISED:
         options += ["--ro-bind", str(box.etc / name), f"/etc/{name}"]
-    resolv_conf = str(box.resolv_conf or "/etc/resolv.conf")
-    return [*options, "--ro-bind-try", resolv_conf, "/etc/resolv.conf"]
+    return [*options, *last]
 
 
 def _private_view(box: Sandbox) -> list[str]:
@@ -225,6 +237,7 @@ def _program(
     return (_tool(SETPRIV), *user, *rights, "--", *changed, *argv)
 
 
+@cache
 def _tool(name: str) -> str:
     """The tool's place on the host, which is also its place in the sandbox. Raises FileNotFoundError."""
     found = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin")

@@ -11,6 +11,7 @@ from typing import Any
 from callboard.executors.base import Exit
 from callboard.executors.launcher import protocol
 from callboard.executors.launcher.cgroups import Cgroups, Group
+from callboard.executors.launcher.hostetc import HostEtc
 from callboard.executors.launcher.job import Job
 from callboard.executors.launcher.ladder import probe
 from callboard.executors.launcher.loop import READ, Loop, Timer
@@ -18,6 +19,7 @@ from callboard.executors.launcher.network import Network
 from callboard.executors.launcher.notices import Connection, Notices
 from callboard.executors.launcher.protocol import Options
 from callboard.executors.launcher.records import JobFolders
+from callboard.executors.launcher.slots import Slots
 from callboard.executors.launcher.workplace import Site
 
 _IDLE_SECS = 30.0
@@ -35,14 +37,22 @@ class Launcher:
         self._loop = Loop()
         self._notices = Notices(self._loop)
         self._folders = JobFolders(root)
+        self._network = network
+        self._groups: list[Group] = []
         ladder = probe(root, cgroups, overlay=overlay, allow_unsandboxed=options.allow_unsandboxed)
-        self._site = Site(self._loop, cgroups, network, ladder, self._folders, self)
+        self._site = Site(
+            loop=self._loop,
+            slots=Slots(self._loop, cgroups, network, self._groups.append),
+            ladder=ladder,
+            folders=self._folders,
+            etc=HostEtc(root / "etc"),
+            reporter=self,
+        )
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Exit] = dict(self._folders.ended())
-        self._groups: list[Group] = []
         self._cleaning_soon = False
         self._cleaner: int | None = None
-        self._ticking = self._refilling = False
+        self._ticking = False
         self._idle: Timer | None = None
         self._when_done: list[Callable[[], None]] = []
         self._loop.after_reaping = self._check_jobs
@@ -56,9 +66,10 @@ class Launcher:
 
     def run(self, listener: socket.socket) -> None:
         self._loop.watch(listener.fileno(), READ, lambda: self._accept(listener))
-        self._refill()
+        self._site.slots.refill()
         self._consider_leaving()
         self._loop.run()
+        self._site.slots.close()
 
     # Reporter
 
@@ -74,9 +85,6 @@ class Launcher:
         self._clean_soon()
         if not self._jobs:
             self._loop.call_later(0, self._all_done)
-
-    def left_group(self, group: Group) -> None:
-        self._groups.append(group)
 
     # servers
 
@@ -110,7 +118,6 @@ class Launcher:
             job = self._jobs[spec.job_id] = Job(spec, folder, self._site)
             job.start()
             self._tick_while_busy()
-            self._refill()
         running = self._jobs.get(spec.job_id)
         return {"address": running.address if running else None}
 
@@ -129,7 +136,7 @@ class Launcher:
         return {}
 
     def _list(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        network = self._site.network
+        network = self._network
         return {
             "running": list(self._jobs),
             "ended": {job_id: protocol.exit_to_json(end) for job_id, end in self._ended.items()},
@@ -192,18 +199,7 @@ class Launcher:
         stats = {job_id: asdict(sample) for job_id, sample in samples.items() if sample}
         if stats:
             self._notices.tell({"stats": stats}, may_be_missed=True)
-        self._groups = [group for group in self._groups if not group.remove()]
-
-    def _refill(self) -> None:
-        """Prepare networks ahead, a little at a time between other work."""
-        if not self._refilling:
-            self._refilling = True
-            self._loop.call_later(0.005, self._refill_some)
-
-    def _refill_some(self) -> None:
-        self._refilling = False
-        if self._site.network.refill():
-            self._refill()
+        self._groups[:] = [group for group in self._groups if not group.remove()]
 
     def _clean_soon(self) -> None:
         if not self._cleaning_soon:

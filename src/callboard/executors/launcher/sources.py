@@ -5,6 +5,7 @@ change what its user owns or may write; the top folder is always its own.
 """
 
 import os
+import shlex
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -61,15 +62,10 @@ class Sources:
         for number, mount in enumerate(wanted):
             self._prepare(mount, self._folder / str(number))
 
-    def copy_command(self) -> tuple[str, ...] | None:
-        """A command that makes the copies, to be run to its end before the job starts; None for no copies."""
-        if not self._copies:
-            return None
-        chown = f"{JOB_UID}:{JOB_UID}" if os.geteuid() == 0 else ""
-        script = 'owner=$1; shift; while [ $# -gt 0 ]; do cp -a --reflink=auto "$1/." "$2" && '
-        script += '{ [ -z "$owner" ] || chown -hR "$owner" "$2"; } || exit 1; shift 2; done'
-        pairs = [str(path) for pair in self._copies for path in pair]
-        return ("/bin/sh", "-c", script, "copy", chown, *pairs)
+    @property
+    def copy_command(self) -> str:
+        """A shell command that makes the copies, to be run before the job's program; empty for none."""
+        return " && ".join(_copy_command(*pair) for pair in self._copies)
 
     def close(self) -> None:
         """Unmount what was mounted; files are left to whoever deletes the scratch folder."""
@@ -88,3 +84,10 @@ class Sources:
             self._copies.append((mount.source, made))
         new = replace(mount, source=made, mode=MountMode.READ_WRITE)
         self.mounts = tuple(new if m is mount else m for m in self.mounts)
+
+
+def _copy_command(source: Path, target: Path) -> str:
+    copy = f"/bin/cp -a --reflink=auto {shlex.quote(str(source))}/. {shlex.quote(str(target))}"
+    if os.geteuid():
+        return copy
+    return f"{copy} && /bin/chown -hR {JOB_UID}:{JOB_UID} {shlex.quote(str(target))}"

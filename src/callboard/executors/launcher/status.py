@@ -10,26 +10,19 @@ from callboard.executors.launcher.loop import READ, Loop
 
 
 class StatusPipe:
-    """Lines of JSON: the sandbox's first process when it exists, an exit code if the program had been started."""
+    """Owns `fd`. Lines of JSON: the sandbox's first process, and an exit code if the program had been started."""
 
-    def __init__(self, loop: Loop, on_init: Callable[[int], None]) -> None:
-        self._loop, self._on_init = loop, on_init
-        self._fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._fd, False)
+    def __init__(self, loop: Loop, fd: int, on_init: Callable[[int], None]) -> None:
+        self._loop, self._fd, self._on_init = loop, fd, on_init
         self._fields: dict[str, Any] = {}
         self._rest = b""
-        self.is_used = False
-        loop.watch(self._fd, READ, self._read)
-
-    def handed_over(self) -> None:
-        """The other side has its own copy of the writing end."""
-        os.close(self.write_fd)
+        loop.watch(fd, READ, self._read)
 
     def says_started(self) -> bool:
-        """To be asked after the end. True also where nobody reports."""
+        """To be asked after the end."""
         while self._read():
             pass
-        return not self.is_used or "exit-code" in self._fields
+        return "exit-code" in self._fields
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -1,0 +1,133 @@
+"""Places for jobs, made ahead: control group, network and a waiting shell, so that a start is one line to it."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from callboard.executors.launcher.cgroups import Cgroups, Group
+from callboard.executors.launcher.loop import Loop
+from callboard.executors.launcher.network import Lease, Network
+from callboard.executors.launcher.spawn import spawn_waiting
+
+_READY = 6
+_REFILL_SECS = 0.03
+
+
+class Slot:
+    """A place for one job. Whoever took it closes `output_fd` and `status_fd`, and gives it back when empty."""
+
+    def __init__(self, number: int, cgroups: Cgroups, lease: Lease | None) -> None:
+        self.lease = lease
+        self.group = cgroups.group(f"slot-{number}")
+        if self.group:
+            self.group.create()
+        self.output_fd, output = os.pipe2(os.O_CLOEXEC)
+        self.status_fd, status = os.pipe2(os.O_CLOEXEC)
+        control, self._control = os.pipe2(os.O_CLOEXEC)
+        for fd in (self.output_fd, self.status_fd):
+            os.set_blocking(fd, False)
+        try:
+            netns_path = lease.netns_path if lease else ""
+            joins = self.group.joins if self.group else ()
+            self.pid = spawn_waiting(
+                joins, netns_path or None, control=control, output=output, status=status
+            )
+        finally:
+            for fd in (control, output, status):
+                os.close(fd)
+
+    def start(self, script: Path) -> None:
+        """Let the waiting shell run a script. Raises OSError when it has died."""
+        os.write(self._control, os.fsencode(script) + b"\n")
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let the shell end, if it still waits."""
+        if self._control >= 0:
+            os.close(self._control)
+            self._control = -1
+
+
+class Slots:
+    """The slots of a launcher. `on_left` gets groups that could not be removed yet."""
+
+    def __init__(
+        self, loop: Loop, cgroups: Cgroups, network: Network, on_left: Callable[[Group], None]
+    ) -> None:
+        self._loop, self._cgroups, self._network = loop, cgroups, network
+        self._on_left = on_left
+        self._ready: list[Slot] = []
+        self._count = 0
+        self._refilling = self._closed = False
+
+    def take(self) -> Slot:
+        """One that is ready, or else made now. Raises OSError."""
+        self.refill()
+        if self._ready:
+            return self._ready.pop(0)
+        return self._make()
+
+    def give_back(self, slot: Slot) -> None:
+        """No process is left in it."""
+        slot.abandon()
+        if slot.lease:
+            self._network.release(slot.lease)
+        if slot.group and not slot.group.remove():
+            self._on_left(slot.group)
+
+    def refill(self) -> None:
+        """Make more, and networks for them, a little at a time between other work."""
+        if not self._refilling and not self._closed:
+            self._refilling = True
+            self._loop.call_later(_REFILL_SECS, self._refill_some)
+
+    def close(self) -> None:
+        """Let go of those that wait."""
+        self._closed = True
+        for slot in self._ready:
+            if slot.group:
+                slot.group.kill()
+            self._discard(slot)
+        self._ready.clear()
+
+    def _refill_some(self) -> None:
+        self._refilling = False
+        if self._closed:
+            return
+        try:
+            if len(self._ready) < _READY:
+                self._keep(self._make())
+            more = self._network.refill()
+        except OSError as error:
+            sys.stderr.write(f"nothing prepared ahead: {error}\n")
+            return
+        if more or len(self._ready) < _READY:
+            self.refill()
+
+    def _make(self) -> Slot:
+        self._count += 1
+        lease = self._network.lease()
+        try:
+            return Slot(self._count, self._cgroups, lease)
+        except OSError:
+            if lease:
+                self._network.release(lease)
+            raise
+
+    def _keep(self, slot: Slot) -> None:
+        self._ready.append(slot)
+        self._loop.on_exit(slot.pid, lambda _: self._died(slot))
+
+    def _died(self, slot: Slot) -> None:
+        """A waiting shell was killed by somebody else."""
+        if slot in self._ready:
+            self._ready.remove(slot)
+            self._discard(slot)
+
+    def _discard(self, slot: Slot) -> None:
+        for fd in (slot.output_fd, slot.status_fd):
+            with suppress(OSError):
+                os.close(fd)
+        self.give_back(slot)
