@@ -6,7 +6,7 @@ a crash: a call that was under way then is made again, so receivers get every ev
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -75,15 +75,25 @@ class Dispatcher:
 
         What has to wait for a free place is started when a call ends, which signals.
         """
-        busy = Counter(map(_origin, self._in_flight.values()))
-        try:
-            soonest = await self._db.read(
-                lambda tx: repository.soonest(tx, LOOK_AHEAD, but_not_to=self._full(busy))
-            )
-        except Exception as error:
-            log.error("webhooks.look_failed", exc_info=error)
-            return self._retry_unit.total_seconds()
-        now = clock.now()
+        while True:
+            full = self._full_urls()
+            try:
+                soonest = await self._db.read(
+                    lambda tx, full=full: repository.soonest(tx, LOOK_AHEAD, but_not_to=full)
+                )
+            except Exception as error:
+                log.error("webhooks.look_failed", exc_info=error)
+                return self._retry_unit.total_seconds()
+            wait_secs = self._start_some(calls, soonest)
+            is_all = wait_secs is not None or len(soonest) < LOOK_AHEAD
+            if is_all or self._full_urls() == full:
+                return wait_secs
+
+    def _start_some(
+        self, calls: asyncio.TaskGroup, soonest: Sequence[tuple[str, datetime, str]]
+    ) -> float | None:
+        """Start those of `soonest` that are due and have a place; the seconds until the next, if in there."""
+        busy, now = self._calls_by_origin(), clock.now()
         for dispatch_id, next_attempt_at, url in soonest:
             if next_attempt_at > now:
                 return (next_attempt_at - now).total_seconds()
@@ -95,8 +105,12 @@ class Dispatcher:
                 calls.create_task(self._deliver(dispatch_id))
         return None
 
-    def _full(self, busy: Counter[str]) -> set[str]:
+    def _calls_by_origin(self) -> Counter[str]:
+        return Counter(map(_origin, self._in_flight.values()))
+
+    def _full_urls(self) -> set[str]:
         """URLs to look past: they lead to receivers that have all the calls they may have."""
+        busy = self._calls_by_origin()
         return {
             url for url in self._in_flight.values() if busy[_origin(url)] >= MAX_CALLS_PER_ORIGIN
         }
