@@ -13,6 +13,7 @@ from callboard.core import clock
 from callboard.core.errors import InvalidParameter
 from callboard.request_queues import schemas
 from callboard.request_queues.errors import BATCH_MAX, InvalidClientKey
+from callboard.request_queues.known import KnownQueues
 from callboard.request_queues.listing import LIST_MAX, Cursor, read_cursor
 from callboard.request_queues.model import Access, Client, RequestState
 from callboard.request_queues.service import RequestQueueService
@@ -33,6 +34,7 @@ class RequestQueueEndpoints(StorageEndpoints):
         super().__init__(service, param="queueId", path="request-queues", render=self._queue_wire)
         self._queues = service
         self._retention = retention
+        self._known = KnownQueues()
 
     def _queue_wire(self, queue: Storage, call: Call) -> dict[str, Any]:
         console_url = f"{call.base_url}/console/storage/request-queues/{queue.id}"
@@ -132,7 +134,10 @@ class RequestQueueEndpoints(StorageEndpoints):
         key = call.query.raw("clientKey")
         if key is not None and not 1 <= len(key) <= CLIENT_KEY_MAX:
             raise InvalidClientKey
-        queue = await self.find(call, need)
+        queue = self._known.get(call.caller, self.ref(call))
+        if queue is None:
+            queue = await self.find(call, need)
+            self._known.add(call.caller, queue)
         run_id = None if call.caller is None else call.caller.run_id
         return Access(queue, call.caller, Client(key, run_id))
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import Connection, Select, select
 
 from callboard.core.errors import InvalidParameter
 from callboard.db.tables import requests
@@ -32,9 +32,13 @@ _COLUMNS = (
 
 
 class Cursor(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Where a page starts: behind a request, or behind a position among the pending ones. Opaque to clients."""
+    """Behind which request a page starts: by its id, by the end of its lock and its id, or by its position.
+
+    Opaque to clients.
+    """
 
     request_id: str | None = None
+    locked_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     position: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)] | None = None
 
     def text(self) -> str:
@@ -93,26 +97,25 @@ def page(
     limit: int,
     now: datetime,
 ) -> RequestPage:
-    """Requests by id, all of them or the locked ones; pending ones by their order in the queue, after locked ones.
+    """All requests by id; or the locked ones by the end of their locks and, after them, the pending ones in order.
 
-    Locks must not have run out by `now`. A request that changes its state between two pages may be in both or none.
+    Locks that ran out by `now` must have been released. A request that changes its state between two pages may be
+    on both or on neither.
     """
-    in_queue = _request.queue_pk == queue_pk
     gathered = _Page(limit)
     if not states:
-        return _page_by_id(tx, gathered, in_queue, cursor)
-    if RequestState.LOCKED in states and cursor.position is None:
-        locked = _page_by_id(tx, gathered, in_queue & (_request.locked_until > now), cursor)
-        if locked.next_cursor is not None or RequestState.PENDING not in states:
+        return _page_of_all(tx, queue_pk, gathered, cursor)
+    with_pending = RequestState.PENDING in states
+    if RequestState.LOCKED in states and not (with_pending and cursor.position is not None):
+        locked = _page_of_locked(tx, queue_pk, gathered, cursor, now=now)
+        if locked.next_cursor is not None or not with_pending:
             return locked
         cursor = Cursor()
-    return _page_of_pending(tx, gathered, in_queue, cursor)
+    return _page_of_pending(tx, queue_pk, gathered, cursor)
 
 
-def _page_by_id(
-    tx: Connection, gathered: _Page, which: ColumnElement[bool], cursor: Cursor
-) -> RequestPage:
-    statement = select(*_COLUMNS).where(which).order_by(_request.id)
+def _page_of_all(tx: Connection, queue_pk: int, gathered: _Page, cursor: Cursor) -> RequestPage:
+    statement = _of_queue(queue_pk).order_by(_request.id)
     if cursor.request_id is not None:
         statement = statement.where(_request.id > cursor.request_id)
     has_more = gathered.fill(tx, statement)
@@ -120,12 +123,25 @@ def _page_by_id(
     return RequestPage(gathered.items, last)
 
 
-def _page_of_pending(
-    tx: Connection, gathered: _Page, in_queue: ColumnElement[bool], cursor: Cursor
+def _page_of_locked(
+    tx: Connection, queue_pk: int, gathered: _Page, cursor: Cursor, *, now: datetime
 ) -> RequestPage:
+    # By their locks and not by id, so that the index of locked requests serves and handled ones are not looked at.
+    statement = _of_queue(queue_pk).order_by(_request.locked_until, _request.id)
+    statement = statement.where(_request.locked_until > now)
+    if cursor.locked_until is not None and cursor.request_id is not None:
+        statement = statement.where(
+            _request.locked_until >= cursor.locked_until,
+            (_request.locked_until > cursor.locked_until) | (_request.id > cursor.request_id),
+        )
+    has_more = gathered.fill(tx, statement)
+    return RequestPage(gathered.items, _behind_locked(gathered) if has_more else None)
+
+
+def _page_of_pending(tx: Connection, queue_pk: int, gathered: _Page, cursor: Cursor) -> RequestPage:
     statement = (
-        select(*_COLUMNS)
-        .where(in_queue, _request.handled_at.is_(None), _request.locked_until.is_(None))
+        _of_queue(queue_pk)
+        .where(_request.handled_at.is_(None), _request.locked_until.is_(None))
         .order_by(_request.position)
     )
     if cursor.position is not None:
@@ -134,5 +150,14 @@ def _page_of_pending(
     if not gathered.fill(tx, statement):
         return RequestPage(gathered.items, None)
     if len(gathered.items) == locked_count:
-        return RequestPage(gathered.items, Cursor(request_id=gathered.items[-1].id))
+        return RequestPage(gathered.items, _behind_locked(gathered))
     return RequestPage(gathered.items, Cursor(position=gathered.last_position))
+
+
+def _of_queue(queue_pk: int) -> Select[*tuple[Any, ...]]:
+    return select(*_COLUMNS).where(_request.queue_pk == queue_pk)
+
+
+def _behind_locked(gathered: _Page) -> Cursor:
+    last = gathered.items[-1]
+    return Cursor(request_id=last.id, locked_until=last.locked_until)

@@ -14,7 +14,7 @@ from callboard.db.base import Database
 from callboard.request_queues import repository
 from callboard.request_queues.errors import RequestHandledOrLocked, RequestNotFound
 from callboard.request_queues.model import Access, HeadItem, LockedHead, Place, Slot
-from callboard.request_queues.repository import QueueState
+from callboard.request_queues.state import QueueState, change, note_client
 from callboard.usage.meter import Meter, Service
 
 
@@ -84,6 +84,8 @@ class RequestLocking:
                 repository.move(tx, access.queue.pk, [(request_id, Place(position))])
             elif slot.is_handled or slot.place.is_locked(now):
                 raise RequestHandledOrLocked
+            else:
+                note_client(tx, access.queue.pk, access.client)
 
         await self._db.write(unit)
         self._count(access, 1)
@@ -95,9 +97,9 @@ class RequestLocking:
         def unit(tx: Connection) -> int:
             count = repository.unlock_held_by(tx, pk, access.client, now=now)
             if count:
-                repository.change(tx, pk, access.client, at=now, writes=count)
+                change(tx, pk, access.client, at=now, writes=count)
             else:
-                repository.note_client(tx, pk, access.client)
+                note_client(tx, pk, access.client)
             return count
 
         count = await self._db.write(unit)
@@ -113,8 +115,8 @@ def _lock(
 ) -> QueueState:
     pk, client, count = access.queue.pk, access.client, len(items)
     if not items:
-        return repository.note_client(tx, pk, client)
-    state = repository.change(tx, pk, client, at=at, writes=count, head_items=count, at_tail=count)
+        return note_client(tx, pk, client)
+    state = change(tx, pk, client, at=at, writes=count, head_items=count, at_tail=count)
     positions = state.taken(count, forefront=False)
     repository.move(
         tx,
@@ -136,5 +138,5 @@ def _slot(tx: Connection, access: Access, request_id: str) -> Slot:
 
 def _take_position(tx: Connection, access: Access, *, at: datetime, forefront: bool) -> int:
     end = "at_head" if forefront else "at_tail"
-    state = repository.change(tx, access.queue.pk, access.client, at=at, writes=1, **{end: 1})
+    state = change(tx, access.queue.pk, access.client, at=at, writes=1, **{end: 1})
     return state.taken(1, forefront=forefront)[0]

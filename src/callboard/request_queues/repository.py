@@ -4,8 +4,7 @@ A request that is neither handled nor locked is in the partial index `requests_p
 in `requests_locked`, by the end of its lock. Statements are built once: they run thousands of times a second.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +14,11 @@ from sqlalchemy import (
     Row,
     and_,
     bindparam,
-    case,
     delete,
-    false,
     func,
     insert,
     or_,
     select,
-    true,
     update,
 )
 
@@ -36,7 +32,6 @@ from callboard.request_queues.model import (
     Slot,
     size_bytes,
 )
-from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import StorageKind
 
 LAPSED_AT_ONCE = 1000
@@ -48,112 +43,8 @@ _IN_QUEUE = _request.queue_pk == bindparam("queue")
 _PENDING = and_(_IN_QUEUE, _request.handled_at.is_(None), _request.locked_until.is_(None))
 
 
-@dataclass(frozen=True)
-class QueueState:
-    """The changing part of a queue. Its requests stand from `head_position` to before `tail_position`."""
-
-    modified_at: datetime
-    had_multiple_clients: bool
-    first_client_key: str | None
-    head_position: int
-    tail_position: int
-
-    def taken(self, count: int, *, forefront: bool) -> range:
-        """The positions that a change has just taken, in the order in which requests go there."""
-        if forefront:
-            return range(self.head_position + count - 1, self.head_position - 1, -1)
-        return range(self.tail_position - count, self.tail_position)
-
-    def is_news(self, client: Client) -> bool:
-        """Whether a call by this client changes what is known about the queue's clients."""
-        return not self.had_multiple_clients and (
-            client.key is None or client.key != self.first_client_key
-        )
-
-
-_STATE_COLUMNS = (
-    _queue.modified_at,
-    _queue.had_multiple_clients,
-    _queue.first_client_key,
-    _queue.head_position,
-    _queue.tail_position,
-)
-_IS_QUEUE = and_(_queue.pk == bindparam("queue"), _queue.deleted_at.is_(None))
-_STATE = select(*_STATE_COLUMNS).where(_IS_QUEUE)
-_CLIENT_VALUES = {
-    "first_client_key": func.coalesce(_queue.first_client_key, bindparam("client")),
-    "had_multiple_clients": case(
-        (
-            or_(
-                _queue.had_multiple_clients,
-                and_(_queue.first_client_key.is_not(None), bindparam("nameless") == 1),
-                _queue.first_client_key != bindparam("client"),
-            ),
-            true(),
-        ),
-        else_=false(),
-    ),
-}
-_NOTE_CLIENT = update(storages).where(_IS_QUEUE).values(_CLIENT_VALUES).returning(*_STATE_COLUMNS)
-_CHANGE = (
-    update(storages)
-    .where(_IS_QUEUE)
-    .values(
-        **_CLIENT_VALUES,
-        modified_at=bindparam("at", type_=_queue.modified_at.type),
-        accessed_at=bindparam("at", type_=_queue.modified_at.type),
-        total_request_count=_queue.total_request_count + bindparam("total"),
-        handled_request_count=_queue.handled_request_count + bindparam("handled"),
-        storage_bytes=_queue.storage_bytes + bindparam("bytes"),
-        write_count=_queue.write_count + bindparam("writes"),
-        delete_count=_queue.delete_count + bindparam("deletes"),
-        head_item_read_count=_queue.head_item_read_count + bindparam("head_items"),
-        head_position=_queue.head_position - bindparam("at_head"),
-        tail_position=_queue.tail_position + bindparam("at_tail"),
-    )
-    .returning(*_STATE_COLUMNS)
-)
-_NO_CHANGE = dict.fromkeys(
-    ("total", "handled", "bytes", "writes", "deletes", "head_items", "at_head", "at_tail"), 0
-)
-
-
-def state(tx: Connection, queue_pk: int) -> QueueState:
-    """Raises StorageNotFound when the queue has been deleted, as all that need its state do."""
-    return _state(tx.execute(_STATE, {"queue": queue_pk}).first())
-
-
-def note_client(tx: Connection, queue_pk: int, client: Client) -> QueueState:
-    """The state with the client noted. Writes only when that is news."""
-    known = state(tx, queue_pk)
-    if not known.is_news(client):
-        return known
-    return _state(tx.execute(_NOTE_CLIENT, {"queue": queue_pk, **_client_values(client)}).first())
-
-
-def change(
-    tx: Connection, queue_pk: int, client: Client, *, at: datetime, **amounts: int
-) -> QueueState:
-    """Add to the queue's counters, take positions and note the client: what every writing call does to its queue.
-
-    Counters are `total`, `handled`, `bytes`, `writes`, `deletes` and `head_items`. `at_head` and `at_tail` are how
-    many positions to take there; `QueueState.taken` tells which they are.
-    """
-    values = {"queue": queue_pk, "at": at, **_NO_CHANGE, **amounts, **_client_values(client)}
-    return _state(tx.execute(_CHANGE, values).first())
-
-
-def _client_values(client: Client) -> dict[str, Any]:
-    return {"client": client.key or "", "nameless": int(client.key is None)}
-
-
-def _state(row: Row[*tuple[Any, ...]] | None) -> QueueState:
-    if row is None:
-        raise StorageNotFound(StorageKind.REQUEST_QUEUE)
-    return QueueState(*row)
-
-
-_SLOT = select(
+_IS_REQUEST = and_(_IN_QUEUE, _request.id == bindparam("request"))
+_SLOT_COLUMNS = (
     _request.id,
     _request.unique_key,
     _request.position,
@@ -163,17 +54,22 @@ _SLOT = select(
     _request.lock_run_id,
     _request.url,
     func.length(_request.body),
-).where(_IN_QUEUE, _request.id.in_(bindparam("ids", expanding=True)))
-
-
-def slots(tx: Connection, queue_pk: int, ids: Iterable[str]) -> dict[str, Slot]:
-    """Those of the requests that are there, by id."""
-    rows = tx.execute(_SLOT, {"queue": queue_pk, "ids": list(ids)})
-    return {row[0]: _slot(row) for row in rows}
+)
+_SLOT = select(*_SLOT_COLUMNS).where(_IS_REQUEST)
+_SLOTS = select(*_SLOT_COLUMNS).where(
+    _IN_QUEUE, _request.id.in_(bindparam("requests", expanding=True))
+)
 
 
 def slot(tx: Connection, queue_pk: int, request_id: str) -> Slot | None:
-    return slots(tx, queue_pk, [request_id]).get(request_id)
+    row = tx.execute(_SLOT, {"queue": queue_pk, "request": request_id}).first()
+    return None if row is None else _slot(row)
+
+
+def slots(tx: Connection, queue_pk: int, ids: Collection[str]) -> dict[str, Slot]:
+    """Those of the requests that are there, by id."""
+    rows = tx.execute(_SLOTS, {"queue": queue_pk, "requests": list(ids)})
+    return {row[0]: _slot(row) for row in rows}
 
 
 def _slot(row: Row[*tuple[Any, ...]]) -> Slot:
@@ -194,7 +90,6 @@ _PLACE_VALUES: dict[str, BindParameter[Any]] = {
     "lock_owner": bindparam("new_lock_owner"),
     "lock_run_id": bindparam("new_lock_run_id"),
 }
-_IS_REQUEST = and_(_IN_QUEUE, _request.id == bindparam("request"))
 _PLACE = update(requests).where(_IS_REQUEST).values(_PLACE_VALUES)
 _REPLACE = (
     update(requests)
@@ -339,10 +234,15 @@ _FULL_COLUMNS = (
     _request.locked_until,
     _request.body,
 )
-_FULL = select(*_FULL_COLUMNS).where(_IS_REQUEST)
+_FULL = (
+    select(*_FULL_COLUMNS)
+    .join(storages, _queue.pk == _request.queue_pk)
+    .where(_IS_REQUEST, _queue.deleted_at.is_(None))
+)
 
 
 def get(tx: Connection, queue_pk: int, request_id: str) -> QueuedRequest | None:
+    """None also when the queue has been deleted."""
     row = tx.execute(_FULL, {"queue": queue_pk, "request": request_id}).first()
     return None if row is None else QueuedRequest(*row)
 

@@ -28,7 +28,7 @@ from callboard.request_queues.model import (
     RequestState,
     Slot,
 )
-from callboard.request_queues.repository import QueueState
+from callboard.request_queues.state import QueueState, change, note_client, read_state
 from callboard.storages.model import StorageKind
 from callboard.storages.service import StorageService
 from callboard.usage.meter import Meter, Service
@@ -57,7 +57,7 @@ class RequestQueueService(StorageService):
         pk, at = access.queue.pk, self._now()
 
         def unit(tx: Connection) -> tuple[list[Registration], bool]:
-            present = repository.slots(tx, pk, {draft.id for draft in drafts})
+            present = repository.slots(tx, pk, [draft.id for draft in drafts])
             new: dict[str, Draft] = {}
             for draft in drafts:
                 if draft.id not in present:
@@ -65,7 +65,7 @@ class RequestQueueService(StorageService):
             if new:
                 _insert(tx, pk, access.client, list(new.values()), forefront=forefront, at=at)
             else:
-                repository.note_client(tx, pk, access.client)
+                note_client(tx, pk, access.client)
             return _registrations(drafts, present, new), bool(new)
 
         registrations, has_changed = await self._db.write(unit)
@@ -123,9 +123,9 @@ class RequestQueueService(StorageService):
         def unit(tx: Connection) -> dict[str, Slot]:
             slots = repository.slots(tx, pk, ids)
             if not slots:
-                repository.note_client(tx, pk, access.client)
+                note_client(tx, pk, access.client)
                 return slots
-            repository.change(
+            change(
                 tx,
                 pk,
                 access.client,
@@ -170,13 +170,13 @@ class RequestQueueService(StorageService):
         pk, client, now = access.queue.pk, access.client, self._now()
 
         def read(tx: Connection) -> tuple[QueueState, bool, T]:
-            state = repository.state(tx, pk)
+            state = read_state(tx, pk)
             is_stale = state.is_news(client) or repository.has_lapsed_locks(tx, pk, now=now)
             return state, is_stale, unit(tx, now)
 
         def catch_up(tx: Connection) -> None:
             repository.release_lapsed_locks(tx, pk, now=now)
-            repository.note_client(tx, pk, client)
+            note_client(tx, pk, client)
 
         state, is_stale, value = await self._db.read(read)
         if is_stale:
@@ -199,7 +199,7 @@ def _insert(
     at: datetime,
 ) -> None:
     count = len(drafts)
-    state = repository.change(
+    state = change(
         tx,
         pk,
         client,
@@ -226,7 +226,7 @@ def _replace(
 ) -> None:
     is_held_by_other = slot.place.is_locked(at) and not client.was_last_to_lock(slot.place)
     moves = not draft.is_handled and not is_held_by_other
-    state = repository.change(
+    state = change(
         tx,
         pk,
         client,
