@@ -32,7 +32,7 @@ from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
 from callboard.logs.service import LogService, job_topic
 from callboard.webhooks.model import EventType
-from callboard.webhooks.service import publish
+from callboard.webhooks.service import publish, wake_dispatcher
 
 log = structlog.get_logger()
 
@@ -82,6 +82,12 @@ class BuildSupervisor:
             task = asyncio.create_task(self._drive(build), name=f"build {build.id}")
             self._driving[build.id] = task
             task.add_done_callback(lambda _: self._driving.pop(build.id, None))
+            self._wake(build.id)
+
+    def _wake(self, build_id: str) -> None:
+        """Let everyone who waits for the build, and who is to tell of it, look again."""
+        self._signals.notify(job_topic(build_id))
+        wake_dispatcher(self._signals)
 
     async def close(self) -> None:
         """Let go of all builds. Their jobs are the executor's to stop or to keep."""
@@ -119,7 +125,7 @@ class BuildSupervisor:
                 task.cancel()
         else:
             await self._launches.stop(job_name(build_id, 1))
-        self._signals.notify(job_topic(build_id))
+        self._wake(build_id)
 
     async def _drive(self, build: Build) -> None:
         try:
@@ -137,7 +143,7 @@ class BuildSupervisor:
             begun = await self._db.write(lambda tx: _begin(tx, build.id, self._builder.name))
             if not begun:
                 return
-            self._signals.notify(job_topic(build.id))
+            self._wake(build.id)
         spec = await asyncio.to_thread(self._launch_spec, build)
         if build.status is JobStatus.ABORTING:
             await self._launches.stop(spec.job_id)
@@ -146,7 +152,7 @@ class BuildSupervisor:
         finished = await self._db.write(lambda tx: _finish(tx, build.id, end, result))
         await self._launches.forget(spec.job_id)
         self._observer.forget(build.id)
-        self._signals.notify(job_topic(build.id))
+        self._wake(build.id)
         log.info("build.finished", build_id=build.id, status=finished)
 
     def _launch_spec(self, build: Build) -> LaunchSpec:
@@ -183,7 +189,7 @@ class BuildSupervisor:
                 _end(tx, build, JobStatus.FAILED, message)
 
         await self._db.write(unit)
-        self._signals.notify(job_topic(build_id))
+        self._wake(build_id)
 
 
 def _begin(tx: Connection, build_id: str, builder: str) -> bool:
