@@ -181,7 +181,7 @@ def _call_wire(call: DispatchCall) -> dict[str, Any]:
     }
 
 
-def test_event_data(condition: Condition, *, dummy_id: str) -> dict[str, str | None]:
+def sample_event_data(condition: Condition, *, dummy_id: str) -> dict[str, str | None]:
     """The event data of a test: what the webhook waits for, and a made-up run for the rest."""
     return {
         "actorId": condition.actor_id or dummy_id,
@@ -190,7 +190,7 @@ def test_event_data(condition: Condition, *, dummy_id: str) -> dict[str, str | N
     }
 
 
-def test_resource(
+def sample_resource(
     event_data: dict[str, str | None], *, user_id: str, created_at: str
 ) -> dict[str, Any]:
     """A run that never was, in the shape of a real one."""

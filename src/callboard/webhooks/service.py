@@ -41,7 +41,7 @@ from callboard.webhooks.model import (
     Target,
     Webhook,
 )
-from callboard.webhooks.schemas import test_event_data, test_resource
+from callboard.webhooks.schemas import sample_event_data, sample_resource
 
 DISPATCHES: Final = "webhook-dispatches"
 """Topic of `Signals` that wakes the dispatcher: something may be due."""
@@ -245,11 +245,11 @@ def _target(webhook: Webhook) -> Target:
 
 def _test_event(webhook: Webhook) -> Event:
     at = clock.now()
-    event_data = test_event_data(webhook.condition, dummy_id=new_id())
+    event_data = sample_event_data(webhook.condition, dummy_id=new_id())
     return Event(
         type=EventType.TEST,
         user_id=webhook.user_id,
         created_at=at,
         event_data=event_data,
-        resource=test_resource(event_data, user_id=webhook.user_id, created_at=clock.iso(at)),
+        resource=sample_resource(event_data, user_id=webhook.user_id, created_at=clock.iso(at)),
     )
