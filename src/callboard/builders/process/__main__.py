@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from callboard.inputs.input_schema.check import check_schema
 from callboard.builders.base import BuildResult, BuildSpec
 from callboard.builders.process.driver import build
 from callboard.builders.process.errors import BuildFailed
+from callboard.inputs.input_schema.check import check_schema
 
 
 def main(spec_path: Path) -> int:

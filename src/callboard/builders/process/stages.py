@@ -5,7 +5,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from callboard.builders.process import copying, tree
+from callboard.builders.process import copying, node_packages, tree
 from callboard.builders.process.copying import Origin, Placement
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.layers import Layers, identity
@@ -22,8 +22,9 @@ from callboard.builders.process.views import named_folders
 from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
 
-WORTH_KEEPING_SECS = 0.25
-"""A step faster than this is run again rather than kept."""
+_WORTH_KEEPING_SECS = 0.25
+_COPYING_TO_LINKING = 6
+"""How much longer it takes to copy a tree than to link it."""
 
 
 class StageMaker:
@@ -80,8 +81,9 @@ class StageMaker:
         keys = self._stage_keys(stage)
         for index in range(len(stage.steps), 0, -1) if self._use_cache else ():
             is_run = isinstance(stage.steps[index - 1].action, RunCommand)
+            started = time.monotonic()
             if is_run and self._layers.has(keys[index]) and self._layers.restore(keys[index], root):
-                return StageTree(root, shared=True), index
+                return StageTree(root, shared=True, clone_secs=time.monotonic() - started), index
         if stage.parent is not None:
             parent = self._stage(stage.parent)
             tree.clone(parent.root, root, link=True)
@@ -98,29 +100,8 @@ class StageMaker:
         (root / "tmp").chmod(0o1777)
         made = StageTree(root)
         if stage.base.node_packages:
-            self._add_node_packages(stage, made)
+            node_packages.provide(stage.base, made, layers=self._layers, workbench=self._workbench)
         return made
-
-    def _add_node_packages(self, stage: StagePlan, made: StageTree) -> None:
-        """What the image has in its work directory. Kept like a layer, as it is the same for every build."""
-        key = identity("node packages", stage.base.identity)
-        if self._layers.has(key):
-            packages = self._folder / f"{stage.number}-packages"
-            if self._layers.restore(key, packages):
-                made.root.rename(self._folder / f"{stage.number}-empty")
-                packages.rename(made.root)
-                for folder in self.named:
-                    tree.make_directory(made.root, folder)
-                made.shared = True
-                return
-        print(
-            f"Installing {', '.join(stage.base.node_packages)}, which the image brings along.",
-            flush=True,
-        )
-        if not self._workbench.install_node_packages(stage.base, made):
-            print("Warning: they could not be installed; going on without them.", flush=True)
-            return
-        self._keep(made, key)
 
     def _perform(self, stage: StagePlan, made: StageTree, step: Step, *, key: str) -> None:
         match step.action:
@@ -145,13 +126,18 @@ class StageMaker:
             raise BuildFailed(
                 f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
             )
-        if time.monotonic() - started >= WORTH_KEEPING_SECS:
+        made.unkept_secs += time.monotonic() - started
+        # A tree that is kept has to be copied before the next step: that must cost less than what it may save.
+        if made.unkept_secs >= max(_WORTH_KEEPING_SECS, made.clone_secs * _COPYING_TO_LINKING):
             self._keep(made, key)
 
     def _keep(self, made: StageTree, key: str) -> None:
         made.shared = True
+        made.unkept_secs = 0
+        started = time.monotonic()
         try:
             self._layers.save(key, made.root)
+            made.clone_secs = time.monotonic() - started
         except OSError as error:
             print(f"Warning: the step is not kept for later builds: {error}", flush=True)
 

@@ -27,6 +27,10 @@ class StageTree:
 
     root: Path
     shared: bool = False
+    clone_secs: float = 0
+    """How long it took to link the tree, when that was done last."""
+    unkept_secs: float = 0
+    """What the steps have taken since the tree was kept last."""
 
 
 @dataclass(frozen=True)
