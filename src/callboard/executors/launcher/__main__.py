@@ -28,6 +28,8 @@ _OPEN_FILES = 65536
 
 def main(folder: Path, options: protocol.Options) -> int:
     """Become a daemon; the first process waits for its word, and passes it on."""
+    # A starter's event loop may leave files open in us, and wait for us to close them.
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     read, write = os.pipe()
     if os.fork():
         os.close(write)
