@@ -4,11 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from callboard.db.tables import records, storages
 from callboard.key_value_stores.model import KeyEntry, KeyRange, PreparedRecord, Record
-from callboard.storages import repository as storage_rows
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import StorageKind
 
@@ -24,11 +34,37 @@ _COLUMNS = (
     records.c.blob_id,
 )
 
+# Built once: putting a statement together costs more than running it.
+_THE_RECORD = and_(
+    records.c.store_pk == bindparam("of_store"), records.c.key == bindparam("of_key")
+)
+_FIND = select(*_COLUMNS).where(_THE_RECORD)
+_CURRENT = (
+    select(storages.c.pk, records.c.size, records.c.blob_id)
+    .select_from(storages)
+    .outerjoin(
+        records, and_(records.c.store_pk == storages.c.pk, records.c.key == bindparam("of_key"))
+    )
+    .where(storages.c.id == bindparam("store_id"), storages.c.deleted_at.is_(None))
+)
+_INSERT = insert(records)
+_UPDATE = update(records).where(_THE_RECORD)
+_DELETE = delete(records).where(_THE_RECORD)
+_COUNT = (
+    update(storages)
+    .where(storages.c.pk == bindparam("of_pk"))
+    .values(
+        write_count=storages.c.write_count + bindparam("writes"),
+        delete_count=storages.c.delete_count + bindparam("deletes"),
+        storage_bytes=storages.c.storage_bytes + bindparam("growth"),
+        modified_at=bindparam("at"),
+        accessed_at=bindparam("at"),
+    )
+)
+
 
 def find(tx: Connection, store_pk: int, key: str) -> Record | None:
-    row = tx.execute(
-        select(*_COLUMNS).where(records.c.store_pk == store_pk, records.c.key == key)
-    ).first()
+    row = tx.execute(_FIND, {"of_store": store_pk, "of_key": key}).first()
     return None if row is None else _record(row)
 
 
@@ -49,40 +85,35 @@ def store(
         "blob_id": record.blob_id,
     }
     if replaced.size is None:
-        tx.execute(insert(records).values(store_pk=replaced.pk, key=key, **values))
+        tx.execute(_INSERT, {"store_pk": replaced.pk, "key": key, **values})
     else:
-        tx.execute(
-            update(records)
-            .where(records.c.store_pk == replaced.pk, records.c.key == key)
-            .values(**values)
-        )
-    growth = record.size - (replaced.size or 0)
-    storage_rows.add(tx, replaced.pk, at=at, write_count=1, storage_bytes=growth)
+        tx.execute(_UPDATE, {"of_store": replaced.pk, "of_key": key, **values})
+    _count(tx, replaced.pk, at=at, writes=1, growth=record.size - (replaced.size or 0))
     return replaced.blob_id
 
 
 def remove(tx: Connection, store_id: str, key: str, *, at: datetime) -> str | None:
     """Remove the record if there is one, and return the blob that no row names any more."""
     removed = _current(tx, store_id, key)
-    if removed.size is None:
-        storage_rows.touch(tx, removed.pk, at=at, delete_count=1)
-        return None
-    tx.execute(delete(records).where(records.c.store_pk == removed.pk, records.c.key == key))
-    storage_rows.add(tx, removed.pk, at=at, delete_count=1, storage_bytes=-removed.size)
+    if removed.size is not None:
+        tx.execute(_DELETE, {"of_store": removed.pk, "of_key": key})
+    _count(tx, removed.pk, at=at, deletes=1, growth=-(removed.size or 0))
     return removed.blob_id
 
 
 def _current(tx: Connection, store_id: str, key: str) -> _Row:
     """The store's `pk`, with `size` and `blob_id` of the record: both None when there is none."""
-    row = tx.execute(
-        select(storages.c.pk, records.c.size, records.c.blob_id)
-        .select_from(storages)
-        .outerjoin(records, and_(records.c.store_pk == storages.c.pk, records.c.key == key))
-        .where(storages.c.id == store_id, storages.c.deleted_at.is_(None))
-    ).first()
+    row = tx.execute(_CURRENT, {"store_id": store_id, "of_key": key}).first()
     if row is None:
         raise StorageNotFound(StorageKind.KEY_VALUE_STORE)
     return row
+
+
+def _count(
+    tx: Connection, pk: int, *, at: datetime, writes: int = 0, deletes: int = 0, growth: int
+) -> None:
+    values = {"of_pk": pk, "at": at, "writes": writes, "deletes": deletes, "growth": growth}
+    tx.execute(_COUNT, values)
 
 
 def list_keys(tx: Connection, store_pk: int, key_range: KeyRange, *, limit: int) -> list[KeyEntry]:
