@@ -13,6 +13,7 @@ from callboard.executors.base import LaunchSpec
 
 _PASSED = (
     "PATH",
+    "PYTHONPATH",
     "HOME",
     "XDG_CONFIG_HOME",
     "PYENV_ROOT",
@@ -33,7 +34,13 @@ class ProcessBuilder(Builder):
         _write_atomically(folder / "spec.json", msgspec.json.encode(spec))
         return LaunchSpec(
             job_id=f"{spec.build_id}-1",  # the first and only start of the build
-            argv=(sys.executable, "-m", "callboard.builders.process", str(folder / "spec.json")),
+            argv=(
+                sys.executable,
+                "-P",
+                "-m",
+                "callboard.builders.process",
+                str(folder / "spec.json"),
+            ),
             env=_driver_environment(),
             cwd=str(folder),
             log_path=log_path,

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from callboard.builders.process import tree
 from callboard.builders.process.interpreters import Interpreter
-from callboard.builders.process.toolbox import PLACE, UV
+from callboard.builders.process.toolbox import UV
 
 _STUB_MARK = "callboard: pip by way of uv"
 _STUB_MAIN = f"""# {_STUB_MARK}
 import os
 import sys
 
-os.execv(sys.executable, [sys.executable, "-I", "-S", "{PLACE}/tools/pip_by_uv.py", *sys.argv[1:]])
+script = os.path.join(os.environ["CALLBOARD_TOOLS"], "pip_by_uv.py")
+os.execv(sys.executable, [sys.executable, "-I", "-S", script, *sys.argv[1:]])
 """
 _OF_ENVIRONMENT = frozenset(
     {"bin", "include", "lib", "lib64", "share", "pyvenv.cfg", ".gitignore", "CACHEDIR.TAG", ".lock"}

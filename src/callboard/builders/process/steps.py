@@ -1,10 +1,11 @@
 """Running a build step: a program of the host or of the Actor, always behind the sandbox.
 
-Nothing an Actor brings is run any other way. Steps see their stage's own folders, the tools, and the registries'
-files; not the server, not other builds.
+Nothing an Actor brings is run any other way, except where the operator allowed Actors to run unprotected. Steps see
+their stage's own folders, the tools, and the registries' files; not the server, not other builds.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,19 @@ class StepRunner:
             ) from error
 
     def _run(self, command: StepCommand, *, quiet: bool) -> int:
-        box = Sandbox(
+        if self._surroundings.filesystem == "none":
+            return _run_unprotected(command, quiet=quiet)
+        wrapped = sandbox_command(self._box(command))
+        options_fd = wrapped.open_options()
+        try:
+            return _exit_code(
+                wrapped.argv(options_fd), {}, "/", quiet=quiet, pass_fds=(options_fd,)
+            )
+        finally:
+            os.close(options_fd)
+
+    def _box(self, command: StepCommand) -> Sandbox:
+        return Sandbox(
             argv=command.argv,
             env={"HOME": HOME, **command.env},
             cwd=command.cwd,
@@ -67,22 +80,6 @@ class StepRunner:
             mounts=command.mounts,
             resolv_conf=self._surroundings.resolv_conf,
         )
-        wrapped = sandbox_command(box)
-        options_fd = wrapped.open_options()
-        output = subprocess.DEVNULL if quiet else None
-        try:
-            done = subprocess.run(
-                wrapped.argv(options_fd),
-                env={},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(options_fd,),
-                check=False,
-            )
-        finally:
-            os.close(options_fd)
-        return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
     def _add_image_user(self) -> None:
         """Dockerfiles written for the usual images name `myuser`, in `chown` above all."""
@@ -91,6 +88,50 @@ class StepRunner:
             file.write(f"myuser:x:{uid}:{gid}::{HOME}:/bin/sh\n")
         with (self._etc / "group").open("a") as file:
             file.write(f"myuser:x:{gid}:\n")
+
+
+def _run_unprotected(command: StepCommand, *, quiet: bool) -> int:
+    """Without a sandbox there are no mounts: what is named by a mount's target is named by its source instead."""
+    named = {
+        HOME: str(command.home),
+        **{mount.target: str(mount.source) for mount in command.mounts},
+    }
+    longest_first = "|".join(re.escape(target) for target in sorted(named, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w./-])(?:{longest_first})(?![\w.-])")
+
+    def on_host(text: str) -> str:
+        return pattern.sub(lambda match: named[match.group()], text)
+
+    env = {"HOME": HOME, **command.env}
+    argv = tuple(on_host(word) for word in command.argv)
+    return _exit_code(
+        argv,
+        {name: on_host(value) for name, value in env.items()},
+        on_host(command.cwd),
+        quiet=quiet,
+    )
+
+
+def _exit_code(
+    argv: tuple[str, ...],
+    env: Mapping[str, str],
+    cwd: str,
+    *,
+    quiet: bool,
+    pass_fds: tuple[int, ...] = (),
+) -> int:
+    output = subprocess.DEVNULL if quiet else None
+    done = subprocess.run(
+        argv,
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=pass_fds,
+        check=False,
+    )
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
 def _own_surroundings(etc: Path) -> Surroundings:

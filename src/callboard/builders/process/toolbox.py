@@ -39,6 +39,8 @@ class Toolbox:
         env = {
             **self.registries.env,
             "LANG": "C.UTF-8",
+            "CALLBOARD_TOOLS": f"{PLACE}/tools",
+            "CALLBOARD_UV": UV,
             "UV_CACHE_DIR": f"{PLACE}/cache/uv",
             "UV_COMPILE_BYTECODE": "1",
             "UV_LINK_MODE": "copy",

@@ -1,2 +1,2 @@
 #!/bin/sh
-exec "$CALLBOARD_PYTHON" -I -S /run/callboard/tools/pip_by_uv.py "$@"
+exec "$CALLBOARD_PYTHON" -I -S "${0%/*}/pip_by_uv.py" "$@"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-UV = "/run/callboard/uv/uv"
+UV = os.environ["CALLBOARD_UV"]
 DROPPED = {
     "--break-system-packages",
     "--disable-pip-version-check",

@@ -14,4 +14,4 @@ if [ "$first" = pip ]; then
         count=$((count - 1))
     done
 fi
-exec /run/callboard/uv/uv "$@"
+exec "$CALLBOARD_UV" "$@"
