@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Outside:
     namespace: int
 
     @contextmanager
-    def serving(self, address: str = OUTSIDE) -> Iterator[int]:
+    def serving(self, address: str = OUTSIDE) -> Generator[int]:
         with netns.inside(self.namespace):
             server = socket.create_server((address, 0))
         with server:
@@ -307,7 +307,7 @@ def test_a_firewall_that_forwards_nothing_is_told_of_the_bridge(
 ) -> None:
     network = opened()
     name = _name(tmp_path / "0")
-    assert f"-A FORWARD -i cb-{name} -j ACCEPT" in _run("iptables", "-w", "-S")
+    assert _run("iptables", "-w", "-S").count(f"-i cb-{name} -j ACCEPT") == 2
     network.close()
     assert name not in _run("iptables", "-w", "-S")
 
@@ -323,13 +323,13 @@ def _lease(network: Network) -> Lease:
 
 
 @contextmanager
-def _lease_file(network: Network) -> Iterator[TextIO]:
+def _lease_file(network: Network) -> Generator[TextIO]:
     with Path(_lease(network).resolv_conf).open() as file:
         yield file
 
 
 @contextmanager
-def _inside(lease: Lease | None) -> Iterator[None]:
+def _inside(lease: Lease | None) -> Generator[None]:
     if lease is None:
         yield
         return
@@ -342,7 +342,7 @@ def _inside(lease: Lease | None) -> Iterator[None]:
 
 
 @contextmanager
-def _serving(address: str, port: int, lease: Lease | None = None) -> Iterator[int]:
+def _serving(address: str, port: int, lease: Lease | None = None) -> Generator[int]:
     """A server whose connections the kernel accepts, on the host or in a run."""
     with _inside(lease):
         server = socket.create_server((address, port))
@@ -391,7 +391,7 @@ def _asks(lease: Lease, host: str, port: int) -> bytes:
 
 
 @contextmanager
-def _echoing_datagrams(address: str, port: int) -> Iterator[None]:
+def _echoing_datagrams(address: str, port: int) -> Generator[None]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, port))
         server.settimeout(ANSWER_WITHIN_SECS)
@@ -402,7 +402,7 @@ def _echoing_datagrams(address: str, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def _published(port: int, target: str) -> Iterator[None]:
+def _published(port: int, target: str) -> Generator[None]:
     """What a container engine does for a published port."""
     table = f"ip cbtest_{uuid.uuid4().hex[:8]}"
     rule = f"ip daddr {HOST_OUTSIDE} tcp dport {port} dnat to {target}"
@@ -415,7 +415,7 @@ def _published(port: int, target: str) -> Iterator[None]:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time() -> Generator[None]:
     """The addresses of `outside` are the same in all test processes."""
     with Path("/run/callboard-test-outside.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from callboard.executors.launcher.network_host import HostPlumbing
 from callboard.executors.launcher.network_lease import Lease, Network, Plumbing
+from callboard.executors.launcher.network_usermode import open_pasta, open_slirp4netns
 from callboard.executors.launcher.network_veth import open_veth
 
 __all__ = ["Lease", "Network", "open_network"]
@@ -31,4 +32,8 @@ def open_network(state_dir: Path, *, api_port: int, allow_local: bool) -> Networ
     return Network(HostPlumbing(api_port=api_port), better=failures)
 
 
-_LADDER: dict[str, Callable[..., Plumbing]] = {"veth": open_veth}
+_LADDER: dict[str, Callable[..., Plumbing]] = {
+    "veth": open_veth,
+    "pasta": open_pasta,
+    "slirp4netns": open_slirp4netns,
+}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from callboard.executors.launcher.network_registry import Claim
 
 _COMMAND_TIMEOUT_SECS = 20
-_METADATA = (
+METADATA = (
     "169.254.0.0/16",  # Amazon, Google, Azure, Oracle, DigitalOcean and most others
     "168.63.129.16",  # Azure's host agent
     "100.100.100.200",  # Alibaba
@@ -77,7 +77,7 @@ def _ruleset(claim: Claim, policy: Policy) -> str:
     return f"""
 table inet {claim.table} {{
     {_address_set("nameservers", policy.nameservers)}
-    {_address_set("metadata", _METADATA)}
+    {_address_set("metadata", METADATA)}
     chain refuse {{
         meta l4proto tcp reject with tcp reset
         reject

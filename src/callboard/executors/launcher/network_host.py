@@ -7,7 +7,7 @@ class HostPlumbing:
     """There is nothing to make: jobs run in the launcher's network and reach all it reaches."""
 
     rung = "host"
-    batch = 1
+    warm, idle_max, batch = 0, 0, 1
     gateway_address: str | None = None
     listen_address = "127.0.0.1"
 
@@ -23,6 +23,9 @@ class HostPlumbing:
 
     def discard(self, lease: Lease) -> None:
         """No lease was made."""
+
+    def is_intact(self, lease: Lease) -> bool:
+        return False
 
     def refresh(self) -> None:
         """Jobs read the host's own files."""

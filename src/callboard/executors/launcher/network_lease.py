@@ -9,10 +9,8 @@ HOST_NAME = "host.callboard.internal"
 """How a run calls the host, where local services are allowed."""
 
 WEB_SERVER_PORT = 4321
-"""What an Actor's own web server listens on; the one port user-mode stacks lead into a run."""
+"""What an Actor's own web server listens on: the one port that user-mode stacks lead into a run."""
 
-_WARM_AT_START = 8
-_IDLE_MAX = 128
 _PIECE = 4
 
 
@@ -43,6 +41,9 @@ class Plumbing(Protocol):
     gateway_address: str | None
     api_address: str
     listen_address: str
+    warm: int
+    """How many to keep idle at first; doubled each time they run out."""
+    idle_max: int
     batch: int
     """How many to make at once for a run that waits."""
 
@@ -54,6 +55,10 @@ class Plumbing(Protocol):
         ...
 
     def discard(self, lease: Lease) -> None: ...
+
+    def is_intact(self, lease: Lease) -> bool:
+        """Whether it can serve another run. Cheap."""
+        ...
 
     def refresh(self) -> None:
         """Follow changes of the host, such as its name servers. Cheap when there are none."""
@@ -70,7 +75,7 @@ class Network:
     def __init__(self, plumbing: Plumbing, *, better: Sequence[str] = ()) -> None:
         self._plumbing = plumbing
         self._idle: deque[Lease] = deque()
-        self._warm = _WARM_AT_START
+        self._warm = plumbing.warm
         self.rung = plumbing.rung
         """How runs are kept apart: `veth`, `pasta`, `slirp4netns` or, not at all, `host`."""
         self.description = "; ".join((plumbing.description, *better))
@@ -88,7 +93,7 @@ class Network:
         None means that jobs share the host's network. Raises OSError when none can be made.
         """
         if not self._idle:
-            self._warm = min(self._warm * 2, _IDLE_MAX)
+            self._warm = min(self._warm * 2, self._plumbing.idle_max)
             self._idle.extend(self._plumbing.make(self._plumbing.batch))
         return self._idle.popleft() if self._idle else None
 
@@ -96,7 +101,8 @@ class Network:
         """Give back a namespace in which no process is left. Twice the same lease counts once."""
         if lease in self._idle:
             return
-        if len(self._idle) >= _IDLE_MAX:
+        is_full = len(self._idle) >= self._plumbing.idle_max
+        if is_full or not self._plumbing.is_intact(lease):
             self._plumbing.discard(lease)
         else:
             # Last in the queue: ports the kernel still holds for a minute have time to come free.

@@ -58,7 +58,7 @@ class _Namespace:
 
 class VethPlumbing:
     rung = "veth"
-    batch = 16
+    warm, idle_max, batch = 8, 128, 16
 
     def __init__(
         self,
@@ -121,6 +121,9 @@ class VethPlumbing:
     def discard(self, lease: Lease) -> None:
         os.close(self._namespaces.pop(lease.serial))
         self._addresses.append(IPv4Address(lease.address))
+
+    def is_intact(self, lease: Lease) -> bool:
+        return lease.serial in self._namespaces
 
     def refresh(self) -> None:
         if self._follow_resolvers():

@@ -1,0 +1,286 @@
+"""The rungs without root: namespaces of the launcher's own user, each with a user-mode stack kept running.
+
+A small process holds the namespaces of a lease; the job's argv is put behind an `nsenter` into them. Its
+routing rules are set while it has the capabilities to; a job that enters has none, and cannot undo them.
+
+Not enforced here, unlike on the veth rung: addresses that the host gets later stay open until the lease
+is made anew; only the port WEB_SERVER_PORT of a run is reached from the host; a run's traffic is not
+measured, and it is as fast as one process can copy.
+"""
+
+import ipaddress
+import json
+import os
+import secrets
+import select
+import shutil
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from callboard.executors.launcher import network_resolver as resolver
+from callboard.executors.launcher.network_firewall import METADATA
+from callboard.executors.launcher.network_lease import HOST_NAME, WEB_SERVER_PORT, Lease
+from callboard.executors.launcher.network_stacks import Pasta, Site, Slirp4netns, Stack
+
+_READY_TIMEOUT_SECS = 10
+_END_TIMEOUT_SECS = 5
+_COMMAND_TIMEOUT_SECS = 20
+_ADDRESS_TRIES = 20
+
+# Both live as long as the launcher keeps their standard input open, so none outlives it.
+_HOLDER = """
+set -e
+echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6 || :
+ip link set lo up
+echo made
+read -r _
+printf %s "$1" | ip -batch -
+echo closed
+exec cat
+"""
+_KEEPER = """
+"$@" </dev/null &
+stack=$!
+exec >/dev/null
+cat
+kill "$stack"
+wait "$stack"
+"""
+
+
+def open_pasta(state_dir: Path, *, api_port: int, allow_local: bool) -> "UserPlumbing":
+    """Raises OSError when pasta or user namespaces cannot be used here."""
+    return _open(Pasta(), state_dir, api_port=api_port, allow_local=allow_local)
+
+
+def open_slirp4netns(state_dir: Path, *, api_port: int, allow_local: bool) -> "UserPlumbing":
+    """Raises OSError when slirp4netns or user namespaces cannot be used here."""
+    return _open(Slirp4netns(), state_dir, api_port=api_port, allow_local=allow_local)
+
+
+def _open(stack: Stack, state_dir: Path, *, api_port: int, allow_local: bool) -> "UserPlumbing":
+    for program in ("unshare", "nsenter", "ip", stack.program):
+        if shutil.which(program) is None:
+            raise OSError(f"{program} is not installed")
+    shutil.rmtree(state_dir, ignore_errors=True)
+    state_dir.mkdir(parents=True)
+    resolvers = resolver.read_resolvers(resolver.SOURCES)
+    local = None if resolvers.nameservers else resolvers.local
+    resolv_conf = state_dir / "resolv.conf"
+    resolv_conf.write_text(resolvers.render(local_as=stack.nameserver))
+    site = Site(state_dir, api_port, allow_local, resolvers.nameservers, local)
+    plumbing = UserPlumbing(stack, site, resolv_conf)
+    try:
+        plumbing.probe()
+    except BaseException:
+        plumbing.close()
+        raise
+    return plumbing
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The processes behind a lease; each ends when its standard input is closed."""
+
+    holder: subprocess.Popen[bytes]
+    stack: subprocess.Popen[bytes]
+
+
+class UserPlumbing:
+    warm, idle_max, batch = 2, 16, 1
+
+    def __init__(self, stack: Stack, site: Site, resolv_conf: Path) -> None:
+        self.rung = stack.program
+        self.listen_address = "127.0.0.1"
+        self.gateway_address: str | None = None
+        self.api_address = f"{stack.api_host}:{site.api_port}"
+        self.description = (
+            f"a network namespace for each run ({stack.program}, without root); addresses that this host "
+            f"gets later are not closed to runs, and traffic is not measured"
+        )
+        if site.allow_local:
+            self.description += f"; services of this host are open to runs as {HOST_NAME}"
+        self._stack = stack
+        self._site = site
+        self._resolv_conf = resolv_conf
+        self._kept: dict[int, _Kept] = {}
+        self._serials = count(1)
+
+    def probe(self) -> None:
+        """Make a namespace and see that it has a way out. Raises OSError."""
+        (lease,) = self.make(1)
+        shown = _output(*lease.argv_prefix, "ip", "-4", "route", "show", "default")
+        if f"dev {lease.interface}" not in shown:
+            raise OSError(f"{self.rung} gave no route out")
+        self.discard(lease)
+
+    def make(self, count: int) -> list[Lease]:
+        return [self._make_one() for _ in range(count)]
+
+    def discard(self, lease: Lease) -> None:
+        kept = self._kept.pop(lease.serial)
+        _end(kept.stack)
+        _end(kept.holder)
+        (self._site.state_dir / f"{kept.holder.pid}.log").unlink(missing_ok=True)
+
+    def is_intact(self, lease: Lease) -> bool:
+        """The stack's end closes its standard output."""
+        kept = self._kept.get(lease.serial)
+        return (
+            kept is not None
+            and kept.stack.stdout is not None
+            and not _is_readable(kept.stack.stdout, 0)
+        )
+
+    def refresh(self) -> None:
+        """Name servers are those of the start: stacks cannot be told of others."""
+
+    def close(self) -> None:
+        for kept in self._kept.values():
+            _end(kept.stack)
+            _end(kept.holder)
+        self._kept.clear()
+        shutil.rmtree(self._site.state_dir, ignore_errors=True)
+
+    def _make_one(self) -> Lease:
+        host = _read_host()
+        holder = _start("unshare", *_UNSHARE, "sh", "-c", _HOLDER, "sh", self._rules(host))
+        address = _free_loopback_address()
+        try:
+            _await_line(holder, "user namespaces are not usable here")
+            argv = self._stack.argv(self._site, target=holder.pid, address=address)
+            stack = _start("sh", "-c", _KEEPER, "sh", *argv)
+        except BaseException:
+            _end(holder)
+            raise
+        serial = next(self._serials)
+        self._kept[serial] = _Kept(holder, stack)
+        lease = self._lease(serial, holder.pid, address=address, gateway=host.gateway)
+        try:
+            _await_line(stack, f"{self.rung} ended before it was ready")
+            self._stack.connect_inbound(self._site, target=holder.pid, address=address)
+            _let_go_on(holder)
+            _await_line(holder, "routing rules cannot be set here")
+        except BaseException:
+            self.discard(lease)
+            raise
+        return lease
+
+    def _lease(self, serial: int, holder: int, *, address: str, gateway: str) -> Lease:
+        hosts = {HOST_NAME: self._stack.host_address(gateway)} if self._site.allow_local else {}
+        return Lease(
+            serial=serial,
+            netns_path="",
+            argv_prefix=("nsenter", *_NSENTER, f"--target={holder}", "--", *_without_net_admin()),
+            address=address,
+            interface=self._stack.interface,
+            hosts=hosts,
+            resolv_conf=str(self._resolv_conf),
+        )
+
+    def _rules(self, host: "_Host") -> str:
+        """In the order of their preference: what is open, then what is closed; all else goes out."""
+        site, stack = self._site, self._stack
+        servers = (*site.nameservers, stack.nameserver)
+        opened = [
+            f"{server} ipproto {kind} dport 53" for server in servers for kind in ("udp", "tcp")
+        ]
+        opened.append(f"{stack.api_host} ipproto tcp dport {site.api_port}")
+        closed = list(METADATA)
+        if not site.allow_local:
+            closed += [*stack.own_addresses, *host.addresses]
+        rules = [f"rule add pref 100 to {target} lookup main" for target in opened]
+        rules += [f"rule add pref 200 to {target} prohibit" for target in closed]
+        return "".join(f"{rule}\n" for rule in rules)
+
+
+_UNSHARE = ("--user", "--map-current-user", "--keep-caps", "--net", "--")
+_NSENTER = ("--preserve-credentials", "--user", "--net")
+
+
+def _without_net_admin() -> tuple[str, ...]:
+    """Root keeps the capabilities it has on entering, other users lose them all by starting a program."""
+    if os.geteuid() != 0:
+        return ()
+    dropped = "-net_admin,-net_raw"
+    return ("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", "--")
+
+
+@dataclass(frozen=True)
+class _Host:
+    addresses: tuple[str, ...]
+    gateway: str
+
+
+def _read_host() -> _Host:
+    links = json.loads(_output("ip", "-json", "-4", "address") or "[]")
+    found = [
+        info["local"] for link in links for info in link.get("addr_info", ()) if "local" in info
+    ]
+    addresses = tuple(address for address in found if not ipaddress.ip_address(address).is_loopback)
+    routes = json.loads(_output("ip", "-json", "-4", "route", "show", "default") or "[]")
+    gateway = next((route["gateway"] for route in routes if "gateway" in route), "")
+    return _Host(addresses, gateway)
+
+
+def _free_loopback_address() -> str:
+    """An address of the host's own for one run's web server; all of 127.0.0.0/8 is the host's."""
+    for _ in range(_ADDRESS_TRIES):
+        address = f"127.213.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((address, WEB_SERVER_PORT))
+            return address
+    raise OSError(f"port {WEB_SERVER_PORT} is taken on the addresses tried in 127.213.0.0/16")
+
+
+def _start(*argv: str) -> subprocess.Popen[bytes]:
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True)
+
+
+def _await_line(process: subprocess.Popen[bytes], otherwise: str) -> None:
+    assert process.stdout is not None
+    if not _is_readable(process.stdout, _READY_TIMEOUT_SECS) or not os.read(
+        process.stdout.fileno(), 100
+    ):
+        raise OSError(otherwise)
+
+
+def _let_go_on(holder: subprocess.Popen[bytes]) -> None:
+    """The stack has set its routes, which the rules would have kept it from."""
+    assert holder.stdin is not None
+    holder.stdin.write(b"\n")
+    holder.stdin.flush()
+
+
+def _is_readable(stream: object, timeout_secs: float) -> bool:
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)  # pyright: ignore[reportArgumentType]
+    return bool(poll.poll(timeout_secs * 1000))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    try:
+        process.wait(_END_TIMEOUT_SECS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _output(*argv: str) -> str:
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=True, timeout=_COMMAND_TIMEOUT_SECS
+        )
+    except subprocess.CalledProcessError as error:
+        raise OSError(f"{argv[0]}: {error.stderr.strip()[:500]}") from None
+    except subprocess.TimeoutExpired:
+        raise OSError(f"{argv[0]}: no answer") from None
+    return done.stdout
