@@ -49,8 +49,13 @@ class KeyValueStoreEndpoints(StorageEndpoints):
     async def get_record(self, call: Call) -> Response:
         """GET and HEAD."""
         key = check_key(call.params["recordKey"])
-        store = await self.find(call, Need.READ, record_key=key)
-        record = await self._stores.read_record(store, key, caller=call.caller)
+        record = await self._stores.find_record(
+            call.caller,
+            self.ref(call),
+            key,
+            signature=call.query.text("signature"),
+            is_granted=call.params["storeId"] in call.readable_ids,
+        )
         if record is None:
             raise NoSuchRecord
         return await record_response(call.request, record, attachment=call.query.flag("attachment"))

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from callboard.api.body import inflate
+from callboard.api.refs import Ref
 from callboard.blobs.base import BlobNotFound, BlobStore, one_chunk
 from callboard.core import clock
 from callboard.core.caller import Caller
@@ -33,7 +34,7 @@ from callboard.key_value_stores.model import (
 from callboard.key_value_stores.store_schema import find_collection, parse_collections
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import Storage, StorageKind
-from callboard.storages.service import StorageService
+from callboard.storages.service import Need, StorageService
 from callboard.usage.meter import Meter, Service
 
 log = structlog.get_logger()
@@ -59,7 +60,7 @@ class KeyValueStoreService(StorageService):
         parse_collections(schema)
         return await super().get_or_create(caller, name=name, title=title, schema=schema)
 
-    async def update(self, caller: Caller | None, ref: Any, changes: dict[str, Any]) -> Storage:
+    async def update(self, caller: Caller | None, ref: Ref, changes: dict[str, Any]) -> Storage:
         parse_collections(changes.get("schema"))
         return await super().update(caller, ref, changes)
 
@@ -130,14 +131,46 @@ class KeyValueStoreService(StorageService):
         self._meter.count(caller, Service.KEY_VALUE_STORE_WRITES)
         await self.discard([removed])
 
+    async def find_record(
+        self,
+        caller: Caller | None,
+        ref: Ref,
+        key: str,
+        *,
+        signature: str | None = None,
+        is_granted: bool = False,
+    ) -> Record | None:
+        """`find` for reading and `read_record`, for the price of one look at the database."""
+        check_key(key)
+
+        def unit(tx: Connection) -> tuple[Storage | None, Record | None]:
+            found = self._look_up(tx, caller, ref)
+            return found, None if found is None else repository.find(tx, found.pk, key)
+
+        found, record = await self._db.read(unit)
+        storage = self._allowed(
+            found,
+            caller,
+            ref,
+            Need.READ,
+            signature=signature,
+            record_key=key,
+            is_granted=is_granted,
+        )
+        return await self._opened(storage, record, caller)
+
     async def read_record(
         self, storage: Storage, key: str, *, caller: Caller | None = None
     ) -> Record | None:
         """The record, open for reading, or None. Hand it to `record_response`, or close it."""
         check_key(key)
+        return await self._opened(storage, await self._find(storage, key), caller)
+
+    async def _opened(
+        self, storage: Storage, record: Record | None, caller: Caller | None
+    ) -> Record | None:
         self.touch(storage, read_count=1)
         self._meter.count(caller, Service.KEY_VALUE_STORE_READS)
-        record = await self._find(storage, key)
         return None if record is None else await self._open(storage, record)
 
     async def _open(self, storage: Storage, record: Record) -> Record | None:

@@ -58,6 +58,28 @@ class StorageService:
         storage's general access, and by `is_granted`. Raises StorageNotFound or StorageAccessDenied.
         """
         storage = await self._db.read(lambda tx: self._look_up(tx, caller, ref))
+        return self._allowed(
+            storage,
+            caller,
+            ref,
+            need,
+            signature=signature,
+            record_key=record_key,
+            is_granted=is_granted,
+        )
+
+    def _allowed(
+        self,
+        storage: Storage | None,
+        caller: Caller | None,
+        ref: Ref,
+        need: Need,
+        *,
+        signature: str | None,
+        record_key: str | None = None,
+        is_granted: bool,
+    ) -> Storage:
+        """What `find` decides once it has looked the storage up."""
         if storage is None:
             raise StorageNotFound(self.kind)
         if caller is not None and caller.owns(storage.user_id):
