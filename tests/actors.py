@@ -7,7 +7,7 @@ from typing import Any
 from callboard.core.ids import new_id
 from tests.server import Client
 
-SHELL_DOCKERFILE = 'FROM debian\nCMD ["sh", "main.sh"]\n'
+SHELL_DOCKERFILE = 'FROM debian\nCOPY . ./\nCMD ["sh", "main.sh"]\n'
 
 
 class ActorMaker:

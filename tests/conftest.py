@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.actors import ActorMaker
+from tests.receiver import Receiver
 from tests.server import Client, Server
 
 
@@ -59,6 +60,13 @@ async def other(server: Server) -> AsyncGenerator[Client]:
 def actors(api: Client) -> ActorMaker:
     """Makes built Actors for the account of `api`."""
     return ActorMaker(api)
+
+
+@pytest.fixture
+async def receiver() -> AsyncGenerator[Receiver]:
+    """Where webhooks of a test can be sent."""
+    async with Receiver() as one:
+        yield one
 
 
 def pytest_report_header() -> list[str]:

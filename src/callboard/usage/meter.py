@@ -5,10 +5,11 @@ may lose the last moments of counting; it never loses what was counted.
 """
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
@@ -18,6 +19,9 @@ from callboard.db.base import Database
 from callboard.db.tables import run_usage, usage
 
 FLUSH_AFTER_SECS = 2.0
+
+_AccountKey: TypeAlias = tuple[str, str, str]
+_RunKey: TypeAlias = tuple[str, str]
 
 
 class Service(StrEnum):
@@ -40,8 +44,8 @@ class Meter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._accounts: Counter[tuple[str, str, str]] = Counter()
-        self._runs: Counter[tuple[str, str]] = Counter()
+        self._accounts: dict[_AccountKey, float] = defaultdict(float)
+        self._runs: dict[_RunKey, float] = defaultdict(float)
         self._timer: asyncio.TimerHandle | None = None
         self._flushes: set[asyncio.Task[None]] = set()
 
@@ -52,9 +56,9 @@ class Meter:
 
     def add(self, user_id: str, run_id: str | None, service: Service, quantity: float) -> None:
         day = datetime.now(UTC).date().isoformat()
-        self._accounts[user_id, day, service] += quantity  # pyright: ignore[reportArgumentType] - Counter adds floats too
+        self._accounts[user_id, day, service] += quantity
         if run_id is not None:
-            self._runs[run_id, service] += quantity  # pyright: ignore[reportArgumentType] - as above
+            self._runs[run_id, service] += quantity
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_SECS, self._start_flush)
 
@@ -68,8 +72,8 @@ class Meter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        accounts, self._accounts = self._accounts, Counter()
-        runs, self._runs = self._runs, Counter()
+        accounts, self._accounts = self._accounts, defaultdict(float)
+        runs, self._runs = self._runs, defaultdict(float)
         if accounts or runs:
             await self._db.write(lambda tx: _store(tx, accounts, runs))
 
@@ -89,7 +93,7 @@ def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
 
 
 def _store(
-    tx: Connection, accounts: Counter[tuple[str, str, str]], runs: Counter[tuple[str, str]]
+    tx: Connection, accounts: Mapping[_AccountKey, float], runs: Mapping[_RunKey, float]
 ) -> None:
     for (user_id, day, service), quantity in accounts.items():
         row = insert(usage).values(user_id=user_id, day=day, service=service, quantity=quantity)
