@@ -6,12 +6,14 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import brotli
 import pytest
 from apify_client import ApifyClientAsync
-from tests.server import Client, Reply
+
+from tests.server import Client, Reply, Server
 
 STORES = "/v2/key-value-stores"
 LIMIT = 9_437_184
@@ -31,7 +33,8 @@ async def put(
     api: Client, path: str, value: bytes, type_: str = "text/plain", **headers: str
 ) -> Reply:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return await api.put(path, data=value, headers={"Content-Type": type_, **named})
+    data = io.BytesIO(value) if len(value) > 500_000 else value
+    return await api.put(path, data=data, headers={"Content-Type": type_, **named})
 
 
 def accepting(coding: str) -> dict[str, str]:
@@ -339,6 +342,19 @@ async def test_parallel_writers_leave_the_counters_right(api: Client, records: s
     shared = len((await api.get(f"{records}/shared")).body)
     stats = (await api.get(records.removesuffix("/records"))).data["stats"]
     assert (stats["writeCount"], stats["storageBytes"]) == (80, shared + 400)
+
+
+async def test_what_was_answered_survives_the_servers_death(new_server: Callable[..., Server]):
+    server = new_server()
+    values = {"small": b"text", "large": PNG * 500}
+    async with Client(server.url, server.token, "admin") as api:
+        store_id = (await api.post(STORES)).data["id"]
+        for key, value in values.items():
+            assert (await put(api, f"{STORES}/{store_id}/records/{key}", value)).status == 201
+        server.kill()
+        server.start()
+        for key, value in values.items():
+            assert (await api.get(f"{STORES}/{store_id}/records/{key}")).body == value
 
 
 async def test_the_official_client_reads_what_it_wrote(api: Client):

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from apify_client._utils.crypto import create_hmac_signature, create_storage_content_signature
+
 from tests.server import Client
 
 STORES = "/v2/key-value-stores"

@@ -35,7 +35,7 @@ class RecordAgainstSchema(ApiError):
 
 
 class RecordCorrupt(ApiError):
-    """Records are checked when they are written, so this is damage to the disk."""
+    """Records are checked when they are written, so this is damage to the disk, or by hand."""
 
     status, type = 500, "internal-server-error"
-    message = "The stored record is damaged: it is not what its Content-Encoding says."
+    message = "The stored record is damaged: what is on the disk is not what was written."

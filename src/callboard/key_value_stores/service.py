@@ -16,13 +16,14 @@ from sqlalchemy import Connection
 
 from callboard.api.body import inflate
 from callboard.api.refs import Ref
-from callboard.blobs.base import BlobNotFound, BlobStore, one_chunk
+from callboard.blobs.base import Blob, BlobNotFound, BlobStore, one_chunk
 from callboard.core import clock
 from callboard.core.caller import Caller
 from callboard.core.ids import new_id
 from callboard.db.base import Database
 from callboard.key_value_stores import repository
 from callboard.key_value_stores.content import check_coding, checked_content_type
+from callboard.key_value_stores.errors import RecordCorrupt
 from callboard.key_value_stores.model import (
     MAX_ROW_BYTES,
     KeyPage,
@@ -174,16 +175,19 @@ class KeyValueStoreService(StorageService):
         return None if record is None else await self._open(storage, record)
 
     async def _open(self, storage: Storage, record: Record) -> Record | None:
-        """A blob may be replaced between the look at its row and its opening: then look again."""
+        """A blob may be replaced between the look at its row and its opening: then look again.
+
+        Raises RecordCorrupt when the blob of a row is not there, or not whole.
+        """
         found: Record | None = record
         while found is not None and found.blob_id is not None:
             blob_id = found.blob_id
             try:
-                return replace(found, blob=await self._blobs.open(blob_id))
-            except BlobNotFound:
+                return await _with_blob(found, await self._blobs.open(blob_id))
+            except BlobNotFound as error:
                 found = await self._find(storage, record.key)
                 if found is not None and found.blob_id == blob_id:
-                    raise
+                    raise RecordCorrupt from error
         return found
 
     async def _find(self, storage: Storage, key: str) -> Record | None:
@@ -257,6 +261,13 @@ class KeyValueStoreService(StorageService):
             await self.discard(orphans)
             count += len(orphans)
         return count
+
+
+async def _with_blob(record: Record, blob: Blob) -> Record:
+    if blob.size != record.size:
+        await blob.close()
+        raise RecordCorrupt
+    return replace(record, blob=blob)
 
 
 async def _check_schema(

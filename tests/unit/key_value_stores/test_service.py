@@ -140,6 +140,18 @@ async def test_damage_to_the_disk_shows_as_an_error(stores: Stores):
         await stores.get(store, "key")
 
 
+async def test_a_blob_that_is_gone_or_cut_shows_as_an_error(stores: Stores):
+    store = await stores.new()
+    await stores.put(store, "key", LARGE)
+    (blob_id,) = await stores.blob_ids()
+    await stores.blobs.put(blob_id, one_chunk(LARGE[:-1]))
+    with pytest.raises(RecordCorrupt):
+        await stores.get(store, "key")
+    await stores.blobs.delete(blob_id)
+    with pytest.raises(RecordCorrupt):
+        await stores.get(store, "key")
+
+
 async def test_reading_whole_is_bounded(stores: Stores):
     store = await stores.new()
     await stores.put(store, "key", gzip.compress(bytes(3_000_000)), "gzip")
