@@ -75,4 +75,6 @@ def pytest_report_header() -> list[str]:
         for program in ("bwrap", "node", "npm", "nft")
         if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
     ]
-    return [f"not here, so tests that need them are left out: {', '.join(missing)}"] if missing else []
+    return (
+        [f"not here, so tests that need them are left out: {', '.join(missing)}"] if missing else []
+    )

@@ -193,7 +193,15 @@ class Callboard:
                 ActorService(db, versions, find_build=find_tag_entry),
                 VersionService(db, versions, find=own_actor),
             ),
-            builds=BuildEndpoints(BuildService(db, self._builds, signals, settings)),
+            builds=BuildEndpoints(
+                BuildService(
+                    db,
+                    self._builds,
+                    signals,
+                    settings,
+                    memory_limit_mbytes=budget.limit_mbytes,
+                )
+            ),
             runs=run_endpoints,
             tasks=TaskEndpoints(TaskService(db, runs), run_endpoints, sync),
             datasets=DatasetEndpoints(datasets),

@@ -91,10 +91,8 @@ async def test_a_gzip_stored_output_is_served_as_the_client_accepts_it(
     assert gzip.decompress(packed.body) == b'{"a":1}'
 
 
-async def test_without_an_output_record_the_answer_is_an_empty_201(
-    api: Client, actors: ActorMaker
-):
-    actor = await actors.python("set_value(\"it's(ok)!\", 1)")
+async def test_without_an_output_record_the_answer_is_an_empty_201(api: Client, actors: ActorMaker):
+    actor = await actors.python('set_value("it\'s(ok)!", 1)')
     path = f"/v2/acts/{actor['id']}/run-sync"
     empty = await api.post(path, params=SMALL)
     assert (empty.status, empty.body, empty.headers.get("Content-Type")) == (201, b"", None)
@@ -125,7 +123,10 @@ async def test_the_input_keeps_its_bytes_and_type(
     api: Client, echo: str, body: bytes, content_type: str
 ):
     reply = await api.post(
-        f"/v2/actors/{echo}/run-sync", params=SMALL, data=body, headers={"Content-Type": content_type}
+        f"/v2/actors/{echo}/run-sync",
+        params=SMALL,
+        data=body,
+        headers={"Content-Type": content_type},
     )
     assert (reply.status, reply.body) == (201, body)
     assert reply.headers["Content-Type"] == content_type
@@ -241,7 +242,9 @@ async def test_over_the_cap_the_answer_is_408_and_the_run_goes_on(new_server):
                 "message": "Actor run exceeded the timeout of 1 seconds for this API endpoint",
             },
         )
-        run = (await api.get(f"/v2/acts/{actor['id']}/runs/last", params={"waitForFinish": 30})).data
+        run = (
+            await api.get(f"/v2/acts/{actor['id']}/runs/last", params={"waitForFinish": 30})
+        ).data
         assert (run["status"], run["options"]["timeoutSecs"]) == ("SUCCEEDED", 0)
 
 
@@ -294,12 +297,10 @@ async def test_simultaneous_runs_do_not_see_each_others_storages(api: Client, ec
 async def test_every_form_of_reference_finds_the_actor(api: Client, actors: ActorMaker):
     actor = await actors.shell("true")
     name = actor["name"]
+    refs = (actor["id"], f"{api.username}~{name}", f"~{name}", f"me~{name}", f"%7E{name}")
     for prefix in ("acts", "actors"):
-        for ref in (actor["id"], f"{api.username}~{name}", f"~{name}", f"me~{name}", f"~{name}".replace("~", "%7E")):
-            from yarl import URL
-
-            url = URL(f"{api.url}/v2/{prefix}/{ref}/run-sync?memory=128", encoded=True)
-            reply = await api.request("POST", str(url))
+        for ref in refs:
+            reply = await api.post(f"/v2/{prefix}/{ref}/run-sync", params=SMALL)
             assert reply.status == 201, ref
 
 
@@ -339,7 +340,9 @@ async def test_an_actor_that_was_never_built_has_no_latest_build(api: Client, ac
     assert (reply.status, reply.error["type"]) == (403, "unknown-build-tag")
 
 
-async def test_errors_of_the_synchronous_pages_have_their_own_words(api: Client, other: Client, echo: str):
+async def test_errors_of_the_synchronous_pages_have_their_own_words(
+    api: Client, other: Client, echo: str
+):
     missing = await api.post("/v2/acts/nobody~nothing/run-sync")
     assert (missing.status, missing.error) == (
         404,
@@ -422,7 +425,7 @@ async def test_ad_hoc_webhooks_fire_once_for_start_and_end(
 async def test_a_run_waits_its_turn_for_memory(new_server):
     server: Server = new_server(memory_limit_mbytes="256", sync_wait_secs="1")
     async with Client(server.url, server.token, "admin") as api:
-        actor = await ActorMaker(api).shell("sleep 2", version={})
+        actor = await ActorMaker(api).shell("sleep 2")
         path = f"/v2/acts/{actor['id']}"
         first = (await api.post(f"{path}/runs", params={"memory": 256})).data
         held = await api.post(f"{path}/run-sync", params={"memory": 256})

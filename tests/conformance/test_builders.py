@@ -178,6 +178,43 @@ async def test_stages_pass_files_on_also_at_the_top_of_the_tree(workshop: Worksh
     assert await workshop.output(files) == ["a", "b", "more"]
 
 
+async def test_python_packages_can_be_copied_from_another_stage(workshop: Workshop):
+    packages = "/usr/local/lib/python3.11/site-packages"
+    dockerfile = (
+        "FROM python:3.11 AS build\nRUN pip install --no-cache-dir six\n"
+        f"FROM python:3.11-slim\nWORKDIR /app\nCOPY --from=build {packages} {packages}\nCOPY . .\n"
+        "ENTRYPOINT python main.py"
+    )
+    assert await workshop.output(
+        {"Dockerfile": dockerfile, "main.py": "import six; print(six.__file__[:11])"}
+    ) == ["/usr/local/"]
+
+
+async def test_a_node_project_is_compiled_in_a_stage_of_its_own(workshop: Workshop):
+    dockerfile = (
+        "FROM node:20 AS build\nWORKDIR /usr/src/app\nCOPY package*.json ./\nRUN npm install --include=dev\n"
+        "COPY . ./\nRUN npm run build\nFROM node:20\nWORKDIR /usr/src/app\nCOPY package*.json ./\n"
+        "RUN npm --quiet set progress=false && npm install --omit=dev && rm -r ~/.npm\n"
+        "COPY --from=build /usr/src/app/dist ./dist\nCMD npm start --silent"
+    )
+    package = '{"name": "a", "scripts": {"build": "mkdir dist && cp main.ts dist/main.js", "start": "node dist/main.js"}}'
+    assert await workshop.output(
+        {"Dockerfile": dockerfile, "package.json": package, "main.ts": "console.log(7)"}
+    ) == ["7"]
+
+
+async def test_files_may_be_copied_to_the_top_and_started_there(workshop: Workshop):
+    dockerfile = (
+        'FROM alpine\nCOPY . /\nRUN mkdir /state && echo made > /state/x\nENTRYPOINT ["/main"]'
+    )
+    files = {
+        "Dockerfile": dockerfile,
+        "main": "#!/bin/sh\ncat /state/x /lib.txt",
+        "lib.txt": "lib\n",
+    }
+    assert await workshop.output(files) == ["made", "lib"]
+
+
 async def test_steps_run_as_an_ordinary_user_in_a_home_of_their_own(workshop: Workshop):
     dockerfile = (
         SHELL

@@ -83,12 +83,20 @@ def find_tag_entry(tx: Connection, actor_id: str, build_id: str) -> dict[str, An
 
 class BuildService:
     def __init__(
-        self, db: Database, supervisor: BuildSupervisor, signals: Signals, settings: Settings
+        self,
+        db: Database,
+        supervisor: BuildSupervisor,
+        signals: Signals,
+        settings: Settings,
+        *,
+        memory_limit_mbytes: int,
     ) -> None:
         self._db = db
         self._supervisor = supervisor
         self._signals = signals
-        self._settings = settings
+        self._timeout_secs = settings.build_timeout_secs
+        # A build that needs more than all runs together may use would wait for ever.
+        self._memory_mbytes = min(settings.build_memory_mbytes, memory_limit_mbytes)
 
     async def start(self, caller: Caller, ref: Ref, request: BuildRequest) -> Build:
         """Create a build and hand it to the supervisor. Raises ActorNotFound or VersionNotFound."""
@@ -105,7 +113,7 @@ class BuildService:
         if version.source_type is not SourceType.SOURCE_FILES:
             raise UnsupportedSource(f"This server does not build {version.source_type} yet.")
         number = repository.next_number(tx, actor.id, version.version_number)
-        memory = self._settings.build_memory_mbytes
+        memory = self._memory_mbytes
         build = Build(
             id=new_id(),
             actor_id=actor.id,
@@ -135,7 +143,7 @@ class BuildService:
             readme=None,
             changelog=None,
             builder=None,
-            timeout_secs=self._settings.build_timeout_secs,
+            timeout_secs=self._timeout_secs,
             memory_mbytes=memory,
         )
         repository.insert_build(tx, build)

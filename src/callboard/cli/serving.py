@@ -60,7 +60,7 @@ async def serve(
         callboard = Callboard(settings, data_dir, listener)
         try:
             api = await callboard.open()
-        except (LauncherFailed, OSError) as error:
+        except LauncherFailed as error:
             raise CannotServe(f"The launcher of runs cannot be started: {error}") from error
         stop_jobs = True
         try:

@@ -18,6 +18,7 @@ from callboard.datasets.model import Span
 from callboard.db.base import Database
 
 CHUNK_BYTES: Final = 524_288
+CLOSING_THREAD: Final = "dataset-export-close"
 
 _Work: TypeAlias = Callable[[list[bytes], bool, bool], Steps]
 """What to do with a page of items, told whether it is the first and whether it is the last."""
@@ -37,8 +38,10 @@ class Pass:
         self._work = work
         self._steps: Steps | None = None
         self._is_first = True
-        self.turn = threading.Lock()
-        """Held by whoever is at work, also when the coroutine waiting for it is gone."""
+        self._is_stopped = False
+        self._turn = (
+            threading.Lock()
+        )  # held while at work, also when no coroutine waits for it any more
 
     @property
     def is_finished(self) -> bool:
@@ -62,7 +65,9 @@ class Pass:
     def _advance(self, steps: Steps) -> bytes:
         chunk: list[bytes] = []
         size = 0
-        with self.turn:
+        with self._turn:
+            if self._is_stopped:
+                return b""
             self._steps = steps
             for piece in steps:
                 if piece is not None:
@@ -73,6 +78,15 @@ class Pass:
             else:
                 self._steps = None
         return b"".join(chunk)
+
+    def stop(self) -> None:
+        """Do no more. Returns when the step that may be at work in another thread has ended."""
+        with self._turn:
+            self._is_stopped = True
+
+    @property
+    def is_at_work(self) -> bool:
+        return self._turn.locked()
 
 
 class Export:
@@ -121,17 +135,11 @@ class Export:
 
     def close(self) -> None:
         """Let go of temporary files, as soon as the step that may still be at work in a thread has ended."""
-        if self._writing.turn.acquire(blocking=False):
-            self._release()
+        if self._writing.is_at_work:
+            threading.Thread(target=self._close, name=CLOSING_THREAD).start()
         else:
-            threading.Thread(target=self._wait_and_release, daemon=True).start()
+            self._close()
 
-    def _wait_and_release(self) -> None:
-        self._writing.turn.acquire()
-        self._release()
-
-    def _release(self) -> None:
-        try:
-            self._writer.close()
-        finally:
-            self._writing.turn.release()
+    def _close(self) -> None:
+        self._writing.stop()
+        self._writer.close()

@@ -1,7 +1,7 @@
 """The operations on datasets: pushing items, reading them, and statistics of their fields."""
 
 import asyncio
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -11,8 +11,9 @@ from callboard.api.refs import ById, Ref
 from callboard.core import clock
 from callboard.core.caller import Caller
 from callboard.datasets import repository
-from callboard.datasets.errors import DatasetHasNoSchema
+from callboard.datasets.errors import DatasetHasNoSchema, SchemaValidationFailed
 from callboard.datasets.export import Export, Pass
+from callboard.datasets.field_names import with_new
 from callboard.datasets.formats.choose import writer_for
 from callboard.datasets.incoming import Incoming, parse_items
 from callboard.datasets.item_query import Reading
@@ -25,12 +26,21 @@ from callboard.storages.model import Storage, StorageKind
 from callboard.storages.service import Need, StorageService
 from callboard.usage.meter import Meter, Service
 
-MAX_FIELDS: Final = 2000
-MAX_FIELD_NAME_LENGTH: Final = 200
-"""Of the field names that a dataset remembers; items may have any."""
-
 _OFF_LOOP_FROM_BYTES: Final = 32_768
 _REMEMBERED: Final = 2048
+
+
+_REMEMBERED_SCHEMA: Final = 16_384
+"""A longer one is not kept with the dataset: a push then first tries without and is told."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a push needs to know about a dataset."""
+
+    pk: int
+    id: str
+    schema_text: str | None
 
 
 class _SchemaChanged(Exception):
@@ -45,7 +55,7 @@ class DatasetService(StorageService):
     def __init__(self, db: Database, meter: Meter) -> None:
         super().__init__(db, StorageKind.DATASET)
         self._meter = meter
-        self._writable: dict[tuple[Caller, str], Storage] = {}
+        self._targets: dict[tuple[Caller, str], _Target] = {}
 
     async def get_or_create(
         self, caller: Caller, *, name: str | None, title: str | None = None, schema: Any = None
@@ -63,40 +73,43 @@ class DatasetService(StorageService):
         Pushes at the same time get positions without gaps, each push's own in a row. Raises InvalidJson,
         InvalidItems or SchemaValidationFailed.
         """
-        dataset = await self._find_to_push(caller, ref)
+        target = await self._target(caller, ref)
         incoming = await _in_time(len(body), parse_items, body)
         if not incoming.items:
             return
         try:
-            await self._append(dataset, incoming)
-        except StorageNotFound:
-            self._writable.pop((caller, dataset.id), None)
-            raise
+            await self._append(caller, target, incoming)
+        except (StorageNotFound, SchemaValidationFailed):
+            # Perhaps only by what was remembered: look again, and take that for the answer.
+            self._targets.pop((caller, target.id), None)
+            await self._append(caller, await self._target(caller, ref), incoming)
         self._meter.count(caller, Service.DATASET_WRITES, len(incoming.items))
 
-    async def _find_to_push(self, caller: Caller, ref: Ref) -> Storage:
+    async def _target(self, caller: Caller, ref: Ref) -> _Target:
         """Remembered, because a crawl pushes to one dataset item by item.
 
-        What is remembered cannot go out of date: owner and origin of a dataset never change, and appending to a
-        deleted one fails by itself.
+        What is remembered does no harm when it is out of date: owner and origin of a dataset never change, and
+        appending to a deleted one, or by another schema than it has, fails by itself.
         """
-        known = self._writable.get((caller, ref.id)) if isinstance(ref, ById) else None
+        known = self._targets.get((caller, ref.id)) if isinstance(ref, ById) else None
         if known is not None:
             return known
         dataset = await self.find(caller, ref, Need.WRITE)
-        if len(self._writable) >= _REMEMBERED:
-            self._writable.clear()
-        self._writable[caller, dataset.id] = dataset
-        return dataset
+        if len(self._targets) >= _REMEMBERED:
+            self._targets.clear()
+        target = _Target(dataset.pk, dataset.id, _short_schema_text(dataset.schema))
+        self._targets[caller, dataset.id] = target
+        return target
 
-    async def _append(self, dataset: Storage, incoming: Incoming) -> None:
-        schema_text = dataset.schema and msgspec.json.encode(dataset.schema).decode()
+    async def _append(self, caller: Caller, target: _Target, incoming: Incoming) -> None:
+        schema_text = target.schema_text
         while True:
             if schema_text is not None:
                 await _in_time(incoming.size, check_items, incoming.items, schema_text)
             try:
-                return await self._db.write(_appending(dataset, incoming, schema_text))
+                return await self._db.write(_appending(target.pk, incoming, schema_text))
             except _SchemaChanged as changed:
+                self._targets.pop((caller, target.id), None)
                 schema_text = changed.schema_text
 
     def read_items(self, dataset: Storage, query: ItemQuery, *, caller: Caller | None) -> ItemPage:
@@ -148,27 +161,21 @@ async def _in_time(size: int, work: Any, *args: Any) -> Any:
     return await asyncio.to_thread(work, *args)
 
 
-def _appending(dataset: Storage, incoming: Incoming, schema_text: str | None) -> Any:
+def _short_schema_text(schema: Any) -> str | None:
+    text = None if schema is None else msgspec.json.encode(schema).decode()
+    return text if text and len(text) <= _REMEMBERED_SCHEMA else None
+
+
+def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Any:
     def unit(tx: Connection) -> None:
-        place = repository.make_room(tx, dataset.pk, incoming, at=clock.now())
+        place = repository.make_room(tx, pk, incoming, at=clock.now())
         if place is None:
             raise StorageNotFound(StorageKind.DATASET)
         if place.schema_text != schema_text:
             raise _SchemaChanged(place.schema_text)
-        fields = _with_new(place.fields_text, incoming.fields)
+        fields = with_new(place.fields_text, incoming.fields)
         if fields is not None:
-            repository.set_fields(tx, dataset.pk, fields)
-        repository.insert_items(tx, dataset.pk, place.first_position, incoming.items)
+            repository.set_fields(tx, pk, fields)
+        repository.insert_items(tx, pk, place.first_position, incoming.items)
 
     return unit
-
-
-@lru_cache(maxsize=512)
-def _with_new(fields_text: str | None, names: tuple[str, ...]) -> list[str] | None:
-    """The field names to remember from now on, None when there is nothing new among `names`."""
-    known: dict[str, None] = {}
-    if fields_text is not None:
-        known = dict.fromkeys(msgspec.json.decode(fields_text, type=list[str]))
-    new = [name for name in names if name not in known and len(name) <= MAX_FIELD_NAME_LENGTH]
-    room = MAX_FIELDS - len(known)
-    return [*known, *new[:room]] if new and room > 0 else None

@@ -19,6 +19,7 @@ MAX_INVALID_ITEMS: Final = 100
 MAX_VIOLATIONS: Final = 100
 """Reported at once, of the items and of each: enough to see what is wrong, small enough to send."""
 
+MAX_SCHEMA_BYTES: Final = 512_000
 _BACKTRACK_LIMIT: Final = 100_000
 
 _Validator: TypeAlias = Any  # the library has a class for each draft and no public base
@@ -38,7 +39,12 @@ def check_schema(schema: Any) -> None:
         return
     if not isinstance(schema, dict):
         raise InvalidDatasetSchema("The schema of a dataset must be a JSON object.")
-    _validator(msgspec.json.encode(schema).decode())
+    text = msgspec.json.encode(schema)
+    if len(text) > MAX_SCHEMA_BYTES:
+        raise InvalidDatasetSchema(
+            f"The schema of a dataset may be at most {MAX_SCHEMA_BYTES} bytes long."
+        )
+    _validator(text.decode())
 
 
 def check_items(items: Iterable[bytes], schema_text: str) -> None:
@@ -70,7 +76,7 @@ def _violations(validator: _Validator, item: bytes, position: int) -> list[dict[
     return errors
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _validator(schema_text: str) -> _Validator | None:
     fields = fields_of(msgspec.json.decode(schema_text))
     if fields is None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from callboard.core.ids import new_secret
 from callboard.inputs.input_schema import InputSchema, InvalidInput
 from callboard.inputs.input_schema.secret_values import (
     ENCRYPTED,
@@ -26,7 +27,6 @@ from callboard.inputs.input_schema.secret_values import (
     schema_hash,
     secret_schema_changed,
 )
-from callboard.core.ids import new_secret
 
 PRIVATE_KEY_VARIABLE: Final = "APIFY_INPUT_SECRETS_PRIVATE_KEY_FILE"
 PASSPHRASE_VARIABLE: Final = "APIFY_INPUT_SECRETS_PRIVATE_KEY_PASSPHRASE"

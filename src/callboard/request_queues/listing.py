@@ -39,7 +39,7 @@ class Cursor(msgspec.Struct, rename="camel", omit_defaults=True):
 
     request_id: str | None = None
     locked_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    position: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)] | None = None
+    position: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | None = None
 
     def text(self) -> str:
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")

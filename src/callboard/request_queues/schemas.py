@@ -121,9 +121,10 @@ def _instant(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return parse_iso(text)
+        instant = parse_iso(text)
     except (ValueError, OverflowError) as error:
         raise InvalidRequest("The request body is not valid: handledAt is not a date.") from error
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def queue_wire(

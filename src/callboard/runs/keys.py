@@ -5,8 +5,8 @@ from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.model import Actor
-from callboard.inputs.secret_input import KeyPair
 from callboard.core.vault import Vault
+from callboard.inputs.secret_input import KeyPair
 
 
 def input_keys(vault: Vault, actor: Actor, user_id: str) -> KeyPair | None:

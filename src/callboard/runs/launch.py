@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.model import Actor
-from callboard.inputs.secret_input import KeyPair
 from callboard.actors.versions import VersionMaker
 from callboard.builders.base import Image
 from callboard.builds import repository as build_rows
@@ -17,6 +16,7 @@ from callboard.core import clock
 from callboard.core.clock import to_millis
 from callboard.db.base import Database
 from callboard.executors.base import LaunchSpec, Mount, MountMode
+from callboard.inputs.secret_input import KeyPair
 from callboard.jobs.observer import job_name
 from callboard.logs.service import LogService
 from callboard.runs.environment import Addresses, run_environment

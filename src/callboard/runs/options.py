@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from callboard.inputs.memory_expression import MemoryExpressionError, memory_from_expression
 from callboard.actors.model import DEFAULT_TAG, Actor, PermissionLevel
 from callboard.api.params import Query
 from callboard.config import Settings
 from callboard.core.errors import InvalidValue
+from callboard.inputs.memory_expression import MemoryExpressionError, memory_from_expression
 from callboard.runs.errors import MaxItemsNotPositive, MaxTotalChargeNotPositive
 
 MEMORY_MIN_MBYTES = 128

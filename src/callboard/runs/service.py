@@ -10,9 +10,7 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
-from callboard.inputs.input_schema import InputSchema
 from callboard.actors.model import Actor
-from callboard.inputs.secret_input import KeyPair
 from callboard.actors.service import find_actor
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import Ref
@@ -27,6 +25,8 @@ from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
 from callboard.core.vault import Vault
 from callboard.db.base import Database
+from callboard.inputs.input_schema import InputSchema
+from callboard.inputs.secret_input import KeyPair
 from callboard.jobs.admission import MemoryBudget
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.service import job_topic

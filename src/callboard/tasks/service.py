@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from callboard.actors.errors import ActorNotFound
-from callboard.inputs.input_schema import InputSchema
 from callboard.actors.model import NAME
 from callboard.actors.service import find_actor
 from callboard.api.pagination import Page, PageRequest
@@ -19,6 +18,7 @@ from callboard.core.caller import Caller, require_account
 from callboard.core.errors import ApiError, InvalidValue
 from callboard.core.ids import new_id
 from callboard.db.base import Database
+from callboard.inputs.input_schema import InputSchema
 from callboard.runs.input import RunInput, SentInput, input_for_task
 from callboard.runs.model import Run
 from callboard.runs.options import options_from_wire

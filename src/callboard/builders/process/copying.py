@@ -149,7 +149,7 @@ class Placement:
             return
         place = self._folder(posixpath.dirname(target)) / posixpath.basename(target)
         if place.is_dir() and not place.is_symlink():
-            raise BuildFailed(f"COPY: {target} is a folder and cannot be replaced by a file.")
+            _remove_empty(place, target)
         place.unlink(missing_ok=True)
         if stat.S_ISLNK(status.st_mode):
             place.symlink_to(os.readlink(source))
@@ -163,3 +163,11 @@ class Placement:
         shutil.copyfile(source, place)
         place.chmod(self.mode if self.mode is not None else status.st_mode & 0o777)
         os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _remove_empty(place: Path, shown: str) -> None:
+    """Make way for a file where the stage has but an empty folder."""
+    try:
+        place.rmdir()
+    except OSError:
+        raise BuildFailed(f"COPY: {shown} is a folder and cannot be replaced by a file.") from None

@@ -34,11 +34,10 @@ class Downloads:
         self._lock = -1
         self._stack = ExitStack()
         shared.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in CACHES:
-            if not (shared / "caches" / name).is_dir():
-                (shared / "caches" / name).mkdir(parents=True, exist_ok=True)
-                tree.give(shared / "caches" / name)
-        tree.give(shared / "caches")
+        for name in ("", *CACHES):
+            folder = shared / "caches" / name
+            folder.mkdir(exist_ok=True)
+            tree.give(folder)  # each time, as an interrupted build may have left it at making it
 
     def view(self) -> Path:
         """A folder with the caches that the steps may write to. Empty where no view of the shared ones can be had."""

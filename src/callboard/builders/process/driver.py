@@ -52,7 +52,7 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
         shutil.rmtree(folder / name, ignore_errors=True)
     work = folder / _WORK_NAME
     work.mkdir()
-    downloads = Downloads(Path(spec.cache_dir) / "downloads", work / "downloads")
+    downloads = Downloads(_caches(spec) / "downloads", work / "downloads")
     try:
         result = _build(spec, downloads, check_schema)
     finally:
@@ -70,7 +70,7 @@ def _build(
     print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
     definition = _definition(folder / SOURCE_NAME, check_schema)
     plan = _plan(spec, definition, folder / SOURCE_NAME)
-    layers = Layers(Path(spec.cache_dir) / "layers")
+    layers = Layers(_caches(spec) / "layers")
     workbench = _workbench(folder / _WORK_NAME, downloads)
     maker = StageMaker(
         folder=workbench.folder / "stages",
@@ -81,6 +81,7 @@ def _build(
     )
     made = maker.make(plan)
     stage = plan.stages[-1]
+    workbench.complete(stage.base, made)
     start = _start(stage, definition)
     _compile(workbench, stage, made)
     made.root.rename(folder / ROOT_NAME)
@@ -141,6 +142,13 @@ def _workbench(work: Path, downloads: Downloads) -> Workbench:
         toolbox=fill_toolbox(work, read_registries(os.environ)),
         downloads=downloads,
     )
+
+
+def _caches(spec: BuildSpec) -> Path:
+    """Builds that run unprotected have caches of their own: they could have put anything into them."""
+    surroundings = _surroundings()
+    unprotected = surroundings is not None and surroundings.filesystem == "none"
+    return Path(spec.cache_dir) / ("unprotected" if unprotected else "process")
 
 
 def _surroundings() -> Surroundings | None:

@@ -31,6 +31,12 @@ def exists(root: Path, environment_dir: str) -> bool:
     return tree.resolve(root, f"{environment_dir}/pyvenv.cfg").is_file()
 
 
+def lacks_environment(root: Path, python: Interpreter, environment_dir: str) -> bool:
+    """Whether packages were copied to where the environment would look for them, but none was ever made."""
+    packages = _names(root, _site_packages(python, environment_dir))
+    return bool(packages) and not exists(root, environment_dir)
+
+
 def add_pip(root: Path, python: Interpreter, environment_dir: str) -> None:
     """`python -m pip` works as `pip` does; packages that want the real pip install it over this."""
     folder = f"{_site_packages(python, environment_dir)}/pip"

@@ -54,7 +54,10 @@ class StageMaker:
     def make(self, plan: Plan) -> StageTree:
         """Make the last stage, and of the others those it takes files from."""
         self._total = plan.step_count
-        self.named = named_folders(step.text for stage in plan.stages for step in stage.steps)
+        steps = [step for stage in plan.stages for step in stage.steps]
+        self.named = named_folders(
+            step.text for step in steps if step.text.startswith(("RUN", "VOLUME"))
+        )
         return self._stage(plan.stages[-1])
 
     def _stage(self, stage: StagePlan) -> StageTree:
@@ -63,10 +66,12 @@ class StageMaker:
         return self._made[stage.number]
 
     def _make_stage(self, stage: StagePlan) -> StageTree:
+        kept = self._kept_steps(stage)
+        self._make_needed(stage, kept)
         self._say(stage.number, stage.text)
         for note in stage.base.notes if stage.parent is None else ():
             print(note, flush=True)
-        made, done = self._start(stage)
+        made, done = self._start(stage, kept)
         for index, step in enumerate(stage.steps):
             if index < done:
                 self._say(step.number, f"{step.text} (cached)")
@@ -75,15 +80,31 @@ class StageMaker:
             self._perform(stage, made, step, key=self._stage_keys(stage)[index + 1])
         return made
 
-    def _start(self, stage: StagePlan) -> tuple[StageTree, int]:
+    def _kept_steps(self, stage: StagePlan) -> int:
+        """How many steps an earlier build has done for us."""
+        keys = self._stage_keys(stage)
+        for count in range(len(stage.steps), 0, -1) if self._use_cache else ():
+            if isinstance(stage.steps[count - 1].action, RunCommand) and self._layers.has(
+                keys[count]
+            ):
+                return count
+        return 0
+
+    def _make_needed(self, stage: StagePlan, kept: int) -> None:
+        """Make the stages that this one goes on from or takes files from, first ones first."""
+        sources = [
+            step.action.source for step in stage.steps[kept:] if isinstance(step.action, CopyFiles)
+        ]
+        needed = [*sources, None if kept else stage.parent]
+        for other in sorted((one for one in needed if one is not None), key=lambda one: one.number):
+            self._stage(other)
+
+    def _start(self, stage: StagePlan, kept: int) -> tuple[StageTree, int]:
         """The tree to go on with, and how many steps are done in it."""
         root = self._folder / str(stage.number)
-        keys = self._stage_keys(stage)
-        for index in range(len(stage.steps), 0, -1) if self._use_cache else ():
-            is_run = isinstance(stage.steps[index - 1].action, RunCommand)
-            started = time.monotonic()
-            if is_run and self._layers.has(keys[index]) and self._layers.restore(keys[index], root):
-                return StageTree(root, shared=True, clone_secs=time.monotonic() - started), index
+        started = time.monotonic()
+        if kept and self._layers.restore(self._stage_keys(stage)[kept], root):
+            return StageTree(root, shared=True, clone_secs=time.monotonic() - started), kept
         if stage.parent is not None:
             parent = self._stage(stage.parent)
             tree.clone(parent.root, root, link=True)

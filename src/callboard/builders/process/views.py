@@ -36,6 +36,7 @@ _WRITABLE_USR = frozenset({"/usr/src", "/usr/local"})
 
 
 _NAMED = re.compile(r"(?<![\w./-])/((?:home/|var/)?[A-Za-z0-9_][\w.-]*)")
+_FILE_NAME = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _NOT_NAMED = _HIDDEN | _OPEN | {"/boot", "/media", "/mnt", "/selinux"}
 
 
@@ -85,4 +86,4 @@ def _is_system(path: PurePosixPath) -> bool:
 def named_folders(texts: Iterable[str]) -> list[str]:
     """Folders outside the host's system that instructions name. A step cannot make a folder beside the system's."""
     found = {f"/{name}" for text in texts for name in _NAMED.findall(text)}
-    return sorted(path for path in found if path not in _NOT_NAMED)
+    return sorted(path for path in found - _NOT_NAMED if not _FILE_NAME.search(path))

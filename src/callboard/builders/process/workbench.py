@@ -75,6 +75,14 @@ class Workbench:
         )
         return self.runner.run(step, quiet=quiet)
 
+    def complete(self, base: Base, made: StageTree) -> None:
+        """After the last step: packages copied from another stage need an environment to be found."""
+        python = base.python
+        if python is not None and python_env.lacks_environment(
+            made.root, python, base.environment_dir
+        ):
+            self._make_environment(python, base, made)
+
     def install_node_packages(self, base: Base, made: StageTree) -> bool:
         """Put what the image brings along into the work directory of a fresh tree."""
         manifest = tree.resolve(made.root, f"{base.work_dir}/package.json")

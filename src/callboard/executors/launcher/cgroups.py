@@ -90,6 +90,10 @@ class Group:
         name = "memory.events" if memory.version == 2 else "memory.oom_control"
         return _fields(memory.path / name).get("oom_kill", 0)
 
+    @property
+    def counts_cpu(self) -> bool:
+        return "acct" in self._places
+
     def usage(self) -> Usage:
         memory = self._places.get("memory")
         current = peak = 0

@@ -9,13 +9,14 @@ from callboard.executors.launcher import records
 from callboard.executors.launcher.loop import Timer
 from callboard.executors.launcher.meter import Meter
 from callboard.executors.launcher.records import JobFolder
+from callboard.executors.launcher.sandbox import PRLIMIT, SETPRIV
 from callboard.executors.launcher.scripts import reports_start
 from callboard.executors.launcher.workplace import Site, Workplace
 
 _DISAPPEAR_SECS = 5.0
 """How long a killed tree may take to disappear before the job counts as ended all the same."""
 _SIGNALLED = 128
-_NOT_FOUND, _SETPRIV_FAILED = 127, "setpriv: failed to execute"
+_NOT_FOUND, _TOOL_FAILED = 127, tuple(f"{tool}: failed to execute" for tool in (SETPRIV, PRLIMIT))
 
 
 class Job:
@@ -109,7 +110,7 @@ class Job:
             return True
         if not place.status.says_started():
             return False
-        return not (exit_code == _NOT_FOUND and place.capture.last_line.startswith(_SETPRIV_FAILED))
+        return not (exit_code == _NOT_FOUND and place.capture.last_line.startswith(_TOOL_FAILED))
 
     def _finish(self, cause: ExitCause, *, exit_code: int | None = None, detail: str = "") -> None:
         """Write the rest of the log, then the record, then tell, then clean up."""

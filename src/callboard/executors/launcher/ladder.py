@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.executors.launcher.cgroups import Cgroups
-from callboard.executors.launcher.sandbox import JOB_UID, Sandbox, own, sandbox_command, write_etc
+from callboard.executors.launcher.sandbox import (
+    JOB_UID,
+    Sandbox,
+    can_limit_pids,
+    own,
+    sandbox_command,
+    write_etc,
+)
 from callboard.executors.launcher.sources import can_overlay
 
 _PROBE_SECS = 5
+RLIMIT = "rlimit"
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,16 @@ class Ladder:
 def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, allow_unsandboxed: bool) -> Ladder:
     """Takes some 20 ms. `overlay`: the launcher has a mount namespace of its own to mount in."""
     why = _sandbox_failure(scratch)
+    rungs = cgroups.rungs()
+    if rungs["pids"] == "none" and not why and can_limit_pids():
+        rungs["pids"] = RLIMIT
     return Ladder(
         filesystem="none" if why else "bubblewrap",
         user="own" if why or os.geteuid() else f"uid-{JOB_UID}",
         source="overlay" if overlay and can_overlay(scratch) else "copy",
         allow_unsandboxed=allow_unsandboxed,
         why=why,
-        **cgroups.rungs(),
+        **rungs,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.executors.launcher.network_lease import WEB_SERVER_PORT
+from callboard.executors.launcher.network_restrictions import Restrictions
 
 _API_TIMEOUT_SECS = 5
 
@@ -35,10 +36,16 @@ class Stack(ABC):
     """Addresses inside that lead to the host's loopback."""
     nameserver: str
     """What stands inside for the host's loopback name server."""
+    restricted_by: tuple[str, ...]
+    """The command that reads the restrictions inside."""
 
     @abstractmethod
     def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
         """Start in the foreground, attach to the namespace of process `target`, write to stdout when ready."""
+
+    @abstractmethod
+    def restrict(self, restrictions: Restrictions) -> str:
+        """What to feed `restricted_by`."""
 
     @abstractmethod
     def host_address(self, gateway: str) -> str:
@@ -50,13 +57,17 @@ class Stack(ABC):
 
 
 class Pasta(Stack):
-    """Gives a run the host's own address, so that this one at least cannot lead to the host."""
+    """Gives a run the host's own address, so that this one cannot lead to the host.
+
+    Older versions ask 127.0.0.1 when the host's only name server is another loopback address.
+    """
 
     program = "pasta"
     interface = "eth0"
     api_host = "127.0.0.1"
     own_addresses = ()
     nameserver = "10.213.255.53"
+    restricted_by = ("ip", "-batch", "-")
 
     def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
         options = ["--quiet", "--foreground", "--ipv4-only", "--config-net"]
@@ -69,6 +80,9 @@ class Pasta(Stack):
         if not site.allow_local:
             options.append("--no-map-gw")
         return (self.program, *options, str(target))
+
+    def restrict(self, restrictions: Restrictions) -> str:
+        return restrictions.as_routing_rules()
 
     def host_address(self, gateway: str) -> str:
         return gateway
@@ -83,11 +97,16 @@ class Slirp4netns(Stack):
     api_host = "10.0.2.2"
     own_addresses = ("10.0.2.2", "10.0.2.3")
     nameserver = "10.0.2.3"
+    restricted_by = ("nft", "-f", "-")
 
     def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
         options = ["--configure", "--mtu=65520", "--ready-fd=1"]
         options.append(f"--api-socket={self._socket(site, target)}")
         return (self.program, *options, str(target), self.interface)
+
+    def restrict(self, restrictions: Restrictions) -> str:
+        # Connections to the run come from an address that is closed to it: only answers may go there.
+        return restrictions.as_nftables()
 
     def host_address(self, gateway: str) -> str:
         return self.api_host

@@ -1,7 +1,7 @@
 """The rungs without root: namespaces of the launcher's own user, each with a user-mode stack kept running.
 
 A small process holds the namespaces of a lease; the job's argv is put behind an `nsenter` into them. Its
-routing rules are set while it has the capabilities to; a job that enters has none, and cannot undo them.
+rules are set while it has the capabilities to; a job that enters has none, and cannot undo them.
 
 Not enforced here, unlike on the veth rung: addresses that the host gets later stay open until the lease
 is made anew; only the port WEB_SERVER_PORT of a run is reached from the host; a run's traffic is not
@@ -24,6 +24,7 @@ from pathlib import Path
 from callboard.executors.launcher import network_resolver as resolver
 from callboard.executors.launcher.network_firewall import METADATA
 from callboard.executors.launcher.network_lease import HOST_NAME, WEB_SERVER_PORT, Lease
+from callboard.executors.launcher.network_restrictions import Restrictions
 from callboard.executors.launcher.network_stacks import Pasta, Site, Slirp4netns, Stack
 
 _READY_TIMEOUT_SECS = 10
@@ -38,7 +39,9 @@ echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6 || :
 ip link set lo up
 echo made
 read -r _
-printf %s "$1" | ip -batch -
+rules=$1
+shift
+printf %s "$rules" | "$@"
 echo closed
 exec cat
 """
@@ -63,7 +66,7 @@ def open_slirp4netns(state_dir: Path, *, api_port: int, allow_local: bool) -> "U
 
 
 def _open(stack: Stack, state_dir: Path, *, api_port: int, allow_local: bool) -> "UserPlumbing":
-    for program in ("unshare", "nsenter", "ip", stack.program):
+    for program in ("unshare", "nsenter", "ip", stack.restricted_by[0], stack.program):
         if shutil.which(program) is None:
             raise OSError(f"{program} is not installed")
     shutil.rmtree(state_dir, ignore_errors=True)
@@ -148,7 +151,9 @@ class UserPlumbing:
 
     def _make_one(self) -> Lease:
         host = _read_host()
-        holder = _start("unshare", *_UNSHARE, "sh", "-c", _HOLDER, "sh", self._rules(host))
+        rules = self._stack.restrict(self._restrictions(host))
+        restrict = (_HOLDER, "sh", rules, *self._stack.restricted_by)
+        holder = _start("unshare", *_UNSHARE, "sh", "-c", *restrict)
         address = _free_loopback_address()
         try:
             _await_line(holder, "user namespaces are not usable here")
@@ -164,7 +169,7 @@ class UserPlumbing:
             _await_line(stack, f"{self.rung} ended before it was ready")
             self._stack.connect_inbound(self._site, target=holder.pid, address=address)
             _let_go_on(holder)
-            _await_line(holder, "routing rules cannot be set here")
+            _await_line(holder, "no rules can be set in a network namespace here")
         except BaseException:
             self.discard(lease)
             raise
@@ -182,20 +187,15 @@ class UserPlumbing:
             resolv_conf=str(self._resolv_conf),
         )
 
-    def _rules(self, host: "_Host") -> str:
-        """In the order of their preference: what is open, then what is closed; all else goes out."""
+    def _restrictions(self, host: "_Host") -> Restrictions:
         site, stack = self._site, self._stack
-        servers = (*site.nameservers, stack.nameserver)
-        opened = [
-            f"{server} ipproto {kind} dport 53" for server in servers for kind in ("udp", "tcp")
-        ]
-        opened.append(f"{stack.api_host} ipproto tcp dport {site.api_port}")
-        closed = list(METADATA)
-        if not site.allow_local:
-            closed += [*stack.own_addresses, *host.addresses]
-        rules = [f"rule add pref 100 to {target} lookup main" for target in opened]
-        rules += [f"rule add pref 200 to {target} prohibit" for target in closed]
-        return "".join(f"{rule}\n" for rule in rules)
+        local = () if site.allow_local else (*stack.own_addresses, *host.addresses)
+        return Restrictions(
+            nameservers=(*site.nameservers, stack.nameserver),
+            api_host=stack.api_host,
+            api_port=site.api_port,
+            closed=(*METADATA, *local),
+        )
 
 
 _UNSHARE = ("--user", "--map-current-user", "--keep-caps", "--net", "--")

@@ -21,7 +21,8 @@ from callboard.executors.base import Mount, MountMode
 JOB_UID = 64484
 """User and group of sandboxed programs when the launcher runs as root."""
 HOME = "/home/actor"
-BWRAP, SETPRIV, ENV = "bwrap", "setpriv", "env"
+BWRAP, SETPRIV, ENV, PRLIMIT = "bwrap", "setpriv", "env", "prlimit"
+_TOOL_PATH = "/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin"
 
 _HOST_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 HOST_ETC = (
@@ -70,6 +71,8 @@ class Sandbox:
     """None takes the host's."""
     shared_etc: Path | None = None
     """A prepared `/etc` without `hosts` and `resolv.conf`; None shows the host's files one by one."""
+    pids_max: int | None = None
+    """Most processes at once, where `can_limit_pids`; control groups do this better."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,13 @@ def sandbox_command(box: Sandbox, *, status_fd: int | None = None) -> SandboxCom
         *("--remount-ro", "/", "--chdir", box.cwd, "--clearenv"),
         *(word for name, value in early.items() for word in ("--setenv", name, value)),
     )
-    return SandboxCommand(options, _program(box.argv, late, privileged=privileged))
+    argv = _limited(box) if can_limit_pids() else box.argv
+    return SandboxCommand(options, _program(argv, late, privileged=privileged))
+
+
+def can_limit_pids() -> bool:
+    """Whether the sandbox itself can: in a user namespace the kernel counts processes by sandbox."""
+    return os.geteuid() != 0 and shutil.which(PRLIMIT, path=_TOOL_PATH) is not None
 
 
 def own(folder: Path) -> None:
@@ -226,6 +235,12 @@ def _split_environment(
     return {name: value for name, value in env.items() if name not in late}, late
 
 
+def _limited(box: Sandbox) -> tuple[str, ...]:
+    if box.pids_max is None:
+        return box.argv
+    return (_tool(PRLIMIT), f"--nproc={box.pids_max}:{box.pids_max}", "--", *box.argv)
+
+
 def _program(
     argv: tuple[str, ...], late: Mapping[str, str], *, privileged: bool
 ) -> tuple[str, ...]:
@@ -240,7 +255,7 @@ def _program(
 @cache
 def _tool(name: str) -> str:
     """The tool's place on the host, which is also its place in the sandbox. Raises FileNotFoundError."""
-    found = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin")
+    found = shutil.which(name, path=_TOOL_PATH)
     if found is None:
         raise FileNotFoundError(f"{name} is not installed")
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.executors.base import LaunchSpec, Mount
-from callboard.executors.launcher.ladder import Ladder
+from callboard.executors.launcher.ladder import RLIMIT, Ladder
 from callboard.executors.launcher.network import Lease
 from callboard.executors.launcher.records import JobFolder, write_private
 from callboard.executors.launcher.sandbox import Sandbox, own, sandbox_command, write_etc
@@ -68,6 +68,7 @@ def _sandboxed(spec: LaunchSpec, setting: Setting) -> list[str]:
         mounts=setting.mounts,
         resolv_conf=surroundings.resolv_conf,
         shared_etc=setting.shared_etc,
+        pids_max=spec.pids_max if setting.ladder.pids == RLIMIT else None,
     )
     for folder in (setting.folder.home, setting.folder.tmp):
         own(folder)

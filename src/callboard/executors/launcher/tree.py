@@ -22,10 +22,17 @@ class Tree:
         self.pid = pid
         self._seen: dict[int, int] = {}
         self._peak_bytes = 0
+        self._contained = False
+        self._add(pid)
 
-    def add(self, pid: int) -> None:
-        if born := _born(pid):
-            self._seen[pid] = born
+    def contained_by(self, init: int) -> None:
+        """All of the tree is in a process namespace and dies with its first process, `init`."""
+        self._contained = True
+        self._add(init)
+
+    def is_alive(self) -> bool:
+        """Whether a member seen so far is alive."""
+        return bool(self._living())
 
     def usage(self) -> Usage:
         """Proportional memory and CPU time of the whole tree, now."""
@@ -34,20 +41,35 @@ class Tree:
         self._peak_bytes = max(self._peak_bytes, size)
         return Usage(size, self._peak_bytes, sum(_cpu_usec(pid) for pid in pids))
 
+    def cpu_usec(self) -> int:
+        return sum(_cpu_usec(pid) for pid in self.look())
+
     def look(self) -> list[int]:
         """The living members, those seen before and those found now."""
-        found = self._descendants([self.pid, *self._living()]) | _session(self.pid)
+        found = self._descendants([self.pid, *self._living()])
+        if not self._contained:
+            found |= _session(self.pid)
         for pid in found:
             if pid not in self._seen:
-                self.add(pid)
+                self._add(pid)
         return self._living()
 
     def kill(self) -> None:
         """Stop everyone first, so that nobody forks while the others die."""
-        for sign in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in self.look():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, sign)
+        if self._contained:
+            self._signal(self._living(), signal.SIGKILL)
+            return
+        self._signal(self.look(), signal.SIGSTOP)
+        self._signal(self.look(), signal.SIGKILL)
+
+    def _signal(self, pids: list[int], number: int) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _add(self, pid: int) -> None:
+        if born := _born(pid):
+            self._seen[pid] = born
 
     def _living(self) -> list[int]:
         return [pid for pid, born in self._seen.items() if _born(pid) == born]

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from callboard.executors.base import LaunchSpec
@@ -56,7 +56,7 @@ class Workplace:
         self._tree = Tree(self.pid)
         self._oom_event: int | None = None
         self._sources = Sources(spec, folder.mounts, use_overlay=site.ladder.source == "overlay")
-        self.status = StatusPipe(site.loop, self._slot.status_fd, self._tree.add)
+        self.status = StatusPipe(site.loop, self._slot.status_fd, self._tree.contained_by)
         self.capture = Capture(site.loop, self._slot.output_fd, spec.log_path, spec.secrets)
         self.capture.grew = lambda: site.reporter.log_grew(spec.log_id)
 
@@ -97,7 +97,7 @@ class Workplace:
         """Whether a process of the tree is alive."""
         if self._group and self._site.ladder.can_kill_groups:
             return self._group.is_populated()
-        return bool(self._tree.look())
+        return self._tree.is_alive()
 
     def ran_out_of_memory(self) -> bool:
         return bool(self._group and self._group.oom_kills())
@@ -105,7 +105,10 @@ class Workplace:
     def usage(self) -> Usage:
         """Of the group where there is one that measures, else of the tree."""
         if self._group and not self._site.ladder.memory_is_soft:
-            return self._group.usage()
+            usage = self._group.usage()
+            return (
+                usage if self._group.counts_cpu else replace(usage, cpu_usec=self._tree.cpu_usec())
+            )
         return self._tree.usage()
 
     def traffic(self) -> tuple[int, int]:

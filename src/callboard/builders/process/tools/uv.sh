@@ -13,5 +13,7 @@ if [ "$first" = pip ]; then
         esac
         count=$((count - 1))
     done
+else
+    unset VIRTUAL_ENV # projects have environments of their own
 fi
 exec "$CALLBOARD_UV" "$@"
