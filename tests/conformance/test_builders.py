@@ -197,7 +197,8 @@ async def test_a_node_project_is_compiled_in_a_stage_of_its_own(workshop: Worksh
         "RUN npm --quiet set progress=false && npm install --omit=dev && rm -r ~/.npm\n"
         "COPY --from=build /usr/src/app/dist ./dist\nCMD npm start --silent"
     )
-    package = '{"name": "a", "scripts": {"build": "mkdir dist && cp main.ts dist/main.js", "start": "node dist/main.js"}}'
+    scripts = '"build": "mkdir dist && cp main.ts dist/main.js", "start": "node dist/main.js"'
+    package = f'{{"name": "a", "scripts": {{{scripts}}}}}'
     assert await workshop.output(
         {"Dockerfile": dockerfile, "package.json": package, "main.ts": "console.log(7)"}
     ) == ["7"]
@@ -348,6 +349,19 @@ async def test_links_made_by_a_step_lead_nowhere_outside(workshop: Workshop, tmp
     built = await workshop.build({"Dockerfile": dockerfile, "evil.txt": "evil"})
     assert built.end.exit_code == 0, built.log
     assert list(victim.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["home/actor", "tmp"])
+async def test_no_copied_link_takes_the_place_of_a_folder_of_the_sandbox(
+    workshop: Workshop, name: str
+):
+    dockerfile = (
+        f"FROM alpine AS a\nWORKDIR /d/{name}\nRUN rmdir /d/{name} && ln -s /etc /d/{name}\n"
+        f"FROM alpine\nRUN rm -rf ~/.npm\nCOPY --from=a /d /\nRUN ls -a ~ /tmp\nCMD true"
+    )
+    built = await workshop.build({"Dockerfile": dockerfile})
+    assert built.end.exit_code == 1
+    assert not any("passwd" in line for line in built.log)
 
 
 async def test_what_a_run_writes_is_gone_in_the_next(workshop: Workshop):

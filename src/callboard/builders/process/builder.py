@@ -67,7 +67,13 @@ def _driver_environment() -> dict[str, str]:
     config = {
         name: value for name, value in os.environ.items() if name.upper().startswith("NPM_CONFIG_")
     }
-    return {**own, **config, **passed_environment(os.environ), "PYTHONUNBUFFERED": "1"}
+    return {
+        **own,
+        **config,
+        **passed_environment(os.environ),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:replace",
+    }
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

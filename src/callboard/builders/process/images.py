@@ -107,7 +107,7 @@ def _mounts(finished: Finished, cwd: str, *, with_environment: bool) -> Iterator
 
 def _home_mounts(root: Path) -> Iterator[ImageMount]:
     """What steps left in their home, such as downloaded browsers. The home itself is each run's own."""
-    for entry in sorted(os.scandir(root / HOME[1:]), key=lambda item: item.name):
+    for entry in sorted(os.scandir(tree.own_folder(root, HOME)), key=lambda item: item.name):
         part = Part(
             posixpath.join(HOME, entry.name), Path(entry.path), entry.is_dir(follow_symlinks=False)
         )

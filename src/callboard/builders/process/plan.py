@@ -5,6 +5,7 @@ up among the cached layers, before the first one is run.
 """
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.expansion import expand, expand_words, key_values
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
+_ARCHIVE = re.compile(r"\.(tar(\.(gz|bz2|xz))?|tgz|txz)$")
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,10 @@ class _Planner:
             if "://" in path or path.startswith("git@"):
                 raise BuildFailed(
                     f"{item.name} from a URL is not supported; fetch {path} in a RUN step."
+                )
+            if item.name == "ADD" and _ARCHIVE.search(path):
+                raise BuildFailed(
+                    f"ADD does not unpack {path}; COPY it and unpack it in a RUN step."
                 )
         target = state.absolute(paths[-1]) + (
             "/" if paths[-1].endswith(("/", "/.")) or paths[-1] == "." else ""

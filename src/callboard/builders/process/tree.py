@@ -40,6 +40,14 @@ def resolve(root: Path, path: str, *, follow_last: bool = True) -> Path:
     return root.joinpath(*parts)
 
 
+def own_folder(root: Path, path: str) -> Path:
+    """Where a folder lies that is mounted by its place on the host: a real one, with no link on the way."""
+    place = resolve(root, path)
+    if place != root / path[1:] or not place.is_dir():
+        raise BuildFailed(f"{path} must stay the folder it is.")
+    return place
+
+
 def _link_target(path: Path) -> PurePosixPath | None:
     try:
         return PurePosixPath(os.readlink(path))

@@ -64,7 +64,7 @@ def _parts(
     for entry in sorted(os.scandir(root / str(folder)[1:]), key=lambda item: item.name):
         path = folder / entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        if str(path) in taken or _is_system(path):
+        if str(path) in taken or _is_system(path) or not entry.name.isprintable():
             continue
         if str(path) in open_folders:
             if is_folder:

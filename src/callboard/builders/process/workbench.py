@@ -71,7 +71,12 @@ class Workbench:
             *self.toolbox.mounts(caches or self.downloads.view()),
         )
         step = StepCommand(
-            command.argv, env, command.cwd, home=root / HOME[1:], tmp=root / "tmp", mounts=mounts
+            command.argv,
+            env,
+            command.cwd,
+            home=tree.own_folder(root, HOME),
+            tmp=tree.own_folder(root, "/tmp"),
+            mounts=mounts,
         )
         return self.runner.run(step, quiet=quiet)
 
