@@ -292,6 +292,18 @@ def test_what_a_killed_launcher_left_is_removed_by_the_next_one(
     assert _traces(name) == []
 
 
+def test_a_program_without_the_privileges_is_told_so(tmp_path: Path) -> None:
+    drop = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    program = (
+        "import sys, pathlib\n"
+        "from callboard.executors.launcher.network_veth import open_veth\n"
+        "open_veth(pathlib.Path(sys.argv[1]), api_port=8484, allow_local=False)\n"
+    )
+    argv = (*drop, sys.executable, "-c", program, str(tmp_path / "state"))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("OSError: it needs root, with CAP_NET_ADMIN and CAP_SYS_ADMIN\n")
+
+
 def test_a_living_launcher_keeps_its_network_when_another_starts(
     opened: Open, outside: Outside
 ) -> None:

@@ -91,13 +91,16 @@ def claims_of_the_dead() -> list[Claim]:
 
 
 def _take_over(path: Path) -> Claim | None:
-    descriptor = os.open(path, os.O_RDWR)
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:  # Its launcher ends just now.
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         record = json.loads(path.read_bytes())
         if record["netns"] == own_namespace_id():
             return Claim(path.stem, ipaddress.IPv4Network(record["subnet"]), descriptor)
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):
         pass
     except (ValueError, KeyError):
         path.unlink(missing_ok=True)  # Cut off while it was written: no link had been made.

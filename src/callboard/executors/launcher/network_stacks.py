@@ -55,6 +55,11 @@ class Stack(ABC):
     def connect_inbound(self, site: Site, *, target: int, address: str) -> None:
         """Lead `address` of the host to the run's web server, if the command line did not. Raises OSError."""
 
+    def clean_up(self, site: Site, *, target: int) -> None:
+        """Remove the files of a stack that has ended."""
+        for path in site.state_dir.glob(f"{target}.*"):
+            path.unlink(missing_ok=True)
+
 
 class Pasta(Stack):
     """Gives a run the host's own address, so that this one cannot lead to the host.

@@ -12,7 +12,6 @@ import ipaddress
 import json
 import os
 import secrets
-import select
 import shutil
 import socket
 import subprocess
@@ -23,16 +22,14 @@ from pathlib import Path
 
 from callboard.executors.launcher import network_resolver as resolver
 from callboard.executors.launcher.network_firewall import METADATA
+from callboard.executors.launcher.network_kept import Kept
 from callboard.executors.launcher.network_lease import HOST_NAME, WEB_SERVER_PORT, Lease
 from callboard.executors.launcher.network_restrictions import Restrictions
 from callboard.executors.launcher.network_stacks import Pasta, Site, Slirp4netns, Stack
 
-_READY_TIMEOUT_SECS = 10
-_END_TIMEOUT_SECS = 5
 _COMMAND_TIMEOUT_SECS = 20
 _ADDRESS_TRIES = 20
 
-# Both live as long as the launcher keeps their standard input open, so none outlives it.
 _HOLDER = """
 set -e
 echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6 || :
@@ -86,11 +83,15 @@ def _open(stack: Stack, state_dir: Path, *, api_port: int, allow_local: bool) ->
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """The processes behind a lease; each ends when its standard input is closed."""
+class _Behind:
+    """The processes behind a lease."""
 
-    holder: subprocess.Popen[bytes]
-    stack: subprocess.Popen[bytes]
+    holder: Kept
+    stack: Kept
+
+    def end(self) -> None:
+        self.stack.end()
+        self.holder.end()
 
 
 class UserPlumbing:
@@ -110,7 +111,7 @@ class UserPlumbing:
         self._stack = stack
         self._site = site
         self._resolv_conf = resolv_conf
-        self._kept: dict[int, _Kept] = {}
+        self._behind: dict[int, _Behind] = {}
         self._serials = count(1)
 
     def probe(self) -> None:
@@ -125,55 +126,53 @@ class UserPlumbing:
         return [self._make_one() for _ in range(count)]
 
     def discard(self, lease: Lease) -> None:
-        kept = self._kept.pop(lease.serial)
-        _end(kept.stack)
-        _end(kept.holder)
-        (self._site.state_dir / f"{kept.holder.pid}.log").unlink(missing_ok=True)
+        behind = self._behind.pop(lease.serial)
+        behind.end()
+        self._stack.clean_up(self._site, target=behind.holder.pid)
 
     def is_intact(self, lease: Lease) -> bool:
-        """The stack's end closes its standard output."""
-        kept = self._kept.get(lease.serial)
-        return (
-            kept is not None
-            and kept.stack.stdout is not None
-            and not _is_readable(kept.stack.stdout, 0)
-        )
+        """The stack's end closes the output of its keeper."""
+        behind = self._behind.get(lease.serial)
+        return behind is not None and not behind.stack.has_closed_output()
 
     def refresh(self) -> None:
         """Name servers are those of the start: stacks cannot be told of others."""
 
     def close(self) -> None:
-        for kept in self._kept.values():
-            _end(kept.stack)
-            _end(kept.holder)
-        self._kept.clear()
+        for behind in self._behind.values():
+            behind.end()
+        self._behind.clear()
         shutil.rmtree(self._site.state_dir, ignore_errors=True)
 
     def _make_one(self) -> Lease:
         host = _read_host()
+        address = _free_loopback_address()
         rules = self._stack.restrict(self._restrictions(host))
         restrict = (_HOLDER, "sh", rules, *self._stack.restricted_by)
-        holder = _start("unshare", *_UNSHARE, "sh", "-c", *restrict)
-        address = _free_loopback_address()
+        holder = Kept("unshare", *_UNSHARE, "sh", "-c", *restrict)
         try:
-            _await_line(holder, "user namespaces are not usable here")
+            holder.wait_for_line("user namespaces are not usable here")
             argv = self._stack.argv(self._site, target=holder.pid, address=address)
-            stack = _start("sh", "-c", _KEEPER, "sh", *argv)
+            behind = _Behind(holder, Kept("sh", "-c", _KEEPER, "sh", *argv))
         except BaseException:
-            _end(holder)
+            holder.end()
             raise
         serial = next(self._serials)
-        self._kept[serial] = _Kept(holder, stack)
+        self._behind[serial] = behind
         lease = self._lease(serial, holder.pid, address=address, gateway=host.gateway)
         try:
-            _await_line(stack, f"{self.rung} ended before it was ready")
-            self._stack.connect_inbound(self._site, target=holder.pid, address=address)
-            _let_go_on(holder)
-            _await_line(holder, "no rules can be set in a network namespace here")
+            self._finish(behind, address)
         except BaseException:
             self.discard(lease)
             raise
         return lease
+
+    def _finish(self, behind: _Behind, address: str) -> None:
+        behind.stack.wait_for_line(f"{self.rung} ended before it was ready")
+        self._stack.connect_inbound(self._site, target=behind.holder.pid, address=address)
+        # Only now, as the rules would keep the stack from setting its routes.
+        behind.holder.let_go_on()
+        behind.holder.wait_for_line("no rules can be set in a network namespace here")
 
     def _lease(self, serial: int, holder: int, *, address: str, gateway: str) -> Lease:
         hosts = {HOST_NAME: self._stack.host_address(gateway)} if self._site.allow_local else {}
@@ -235,43 +234,6 @@ def _free_loopback_address() -> str:
             probe.bind((address, WEB_SERVER_PORT))
             return address
     raise OSError(f"port {WEB_SERVER_PORT} is taken on the addresses tried in 127.213.0.0/16")
-
-
-def _start(*argv: str) -> subprocess.Popen[bytes]:
-    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True)
-
-
-def _await_line(process: subprocess.Popen[bytes], otherwise: str) -> None:
-    assert process.stdout is not None
-    if not _is_readable(process.stdout, _READY_TIMEOUT_SECS) or not os.read(
-        process.stdout.fileno(), 100
-    ):
-        raise OSError(otherwise)
-
-
-def _let_go_on(holder: subprocess.Popen[bytes]) -> None:
-    """The stack has set its routes, which the rules would have kept it from."""
-    assert holder.stdin is not None
-    holder.stdin.write(b"\n")
-    holder.stdin.flush()
-
-
-def _is_readable(stream: object, timeout_secs: float) -> bool:
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)  # pyright: ignore[reportArgumentType]
-    return bool(poll.poll(timeout_secs * 1000))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    try:
-        process.wait(_END_TIMEOUT_SECS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _output(*argv: str) -> str:

@@ -23,6 +23,7 @@ from callboard.executors.launcher.network_lease import HOST_NAME, Lease
 
 _INTERFACE = "eth0"
 _PROBE_TIMEOUT_SECS = 2
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
 
 
 def open_veth(
@@ -33,6 +34,8 @@ def open_veth(
     resolv_confs: Sequence[Path] = resolver.SOURCES,
 ) -> "VethPlumbing":
     """Set everything up and see that a run reaches the API. Raises OSError, with nothing left behind."""
+    if not _is_privileged():
+        raise OSError("it needs root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
     with registry.exclusive():
         for dead in registry.claims_of_the_dead():
             bridge.remove_bridge(dead)
@@ -201,6 +204,12 @@ class VethPlumbing:
         before = self._policy
         self._policy = replace(before, nameservers=resolvers.nameservers, dns_local=local)
         return self._policy != before
+
+
+def _is_privileged() -> bool:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    effective = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+    return all(effective >> capability & 1 for capability in (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))
 
 
 def _probe(namespace_fd: int, address: str, port: int) -> None:
