@@ -6,6 +6,7 @@ neither. Whoever publishes calls `wake_dispatcher` once that transaction is comm
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
@@ -82,6 +83,11 @@ def create_ad_hoc(
 def forget(tx: Connection, condition: Condition) -> None:
     """Delete all webhooks bound to an Actor, task or run that is being deleted."""
     repository.delete_of(tx, condition)
+
+
+def reap(tx: Connection, *, created_before: datetime, limit: int = 1000) -> int:
+    """Remove up to `limit` old dispatches that are no longer tried; return how many there were."""
+    return repository.reap(tx, created_before=created_before, limit=limit)
 
 
 class WebhookService:

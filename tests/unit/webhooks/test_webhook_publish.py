@@ -10,7 +10,7 @@ from callboard.core import clock
 from callboard.core.jobs import JobStatus
 from callboard.webhooks import repository
 from callboard.webhooks.model import Condition, EventType
-from callboard.webhooks.service import create_ad_hoc, forget, parse_ad_hoc, publish
+from callboard.webhooks.service import create_ad_hoc, forget, parse_ad_hoc, publish, reap
 
 from .conftest import Post, run_event
 
@@ -164,9 +164,7 @@ async def test_old_dispatches_are_removed_unless_they_are_still_tried(post: Post
     await post.webhook(URL)
     await post.publish()
     await asyncio.sleep(0.002)
-    removed = await post.db.write(
-        lambda tx: repository.reap(tx, created_before=clock.now(), limit=10)
-    )
+    removed = await post.db.write(lambda tx: reap(tx, created_before=clock.now()))
     assert removed == 1
     [left] = await post.dispatches()
     assert left.next_attempt_at is not None
