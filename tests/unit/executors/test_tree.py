@@ -66,7 +66,7 @@ def test_usage_is_that_of_the_whole_tree():
 
 
 def test_a_pid_used_again_is_not_taken_for_the_old_process():
-    process = start("echo ready; sleep 600")
+    process = start("echo ready; exec sleep 600")
     tree = Tree(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
