@@ -144,7 +144,9 @@ class BuildSupervisor:
             if not begun:
                 return
             self._wake(build.id)
-        spec = await asyncio.to_thread(self._launch_spec, build)
+        actor = await self._db.read(lambda tx: actor_rows.by_id(tx, build.actor_id))
+        name = build.actor_id if actor is None else actor.full_name
+        spec = await asyncio.to_thread(self._launch_spec, build, name)
         if build.status is JobStatus.ABORTING:
             await self._launches.stop(spec.job_id)
         end = await self._launches.run(spec)
@@ -155,7 +157,7 @@ class BuildSupervisor:
         self._wake(build.id)
         log.info("build.finished", build_id=build.id, status=finished)
 
-    def _launch_spec(self, build: Build) -> LaunchSpec:
+    def _launch_spec(self, build: Build, actor_name: str) -> LaunchSpec:
         build_dir = self.build_dir(build.id)
         source_dir = build_dir / "source"
         if not source_dir.exists():
@@ -171,7 +173,7 @@ class BuildSupervisor:
             build_id=build.id,
             build_dir=str(build_dir),
             cache_dir=str(self._cache_folder),
-            actor_name=build.actor_id,
+            actor_name=actor_name,
             build_number=build.build_number,
             use_cache=bool(build.options.get("useCache", True)),
             build_args=variables if applies else {},

@@ -82,7 +82,7 @@ def test_copy_names_its_stage_by_name_or_number() -> None:
     assert isinstance(first, CopyFiles)
     assert isinstance(second, CopyFiles)
     assert first.source is second.source is made.stages[0]
-    assert (second.target, second.mode) == ("/q/", 0o755)
+    assert (second.target, second.mode) == ("/usr/src/app/q/", 0o755)
 
 
 def test_relative_paths_follow_the_work_directory() -> None:

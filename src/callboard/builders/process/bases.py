@@ -29,7 +29,8 @@ class Base:
     python: Interpreter | None = None
     node: Interpreter | None = None
     env: dict[str, str] = field(default_factory=dict[str, str])
-    work_dir: str = "/"
+    work_dir: str = WORK_DIR
+    """Also for images that start at `/`, where an Actor cannot write here; relative paths mean the same."""
     node_packages: tuple[str, ...] = ()
     """Already installed in the work directory, as the image would have it."""
     implied: bool = False
@@ -58,13 +59,13 @@ def base_for(image: str) -> Base:
     """What stands for `image`. Raises `BuildFailed` if the host has no such interpreter at all."""
     name, tag = _split(image)
     if name.startswith("apify/actor-python"):
-        return _python_base(image, tag, work_dir=WORK_DIR)
+        return _python_base(image, tag)
     if name.startswith("apify/actor-node"):
-        return _node_base(image, tag, work_dir=WORK_DIR, packages=APIFY_NODE_PACKAGES)
+        return _node_base(image, tag, packages=APIFY_NODE_PACKAGES)
     if name in {"python", "astral-sh/uv"}:
-        return _python_base(image, tag, work_dir="/")
+        return _python_base(image, tag)
     if name == "node":
-        return _node_base(image, tag, work_dir="/", packages=())
+        return _node_base(image, tag, packages=())
     python = own_python()
     note = f"{image} is taken to be this machine's own system."
     return Base(python=python, env=_env((python,)), implied=True, notes=(note,))
@@ -81,7 +82,7 @@ def _split(image: str) -> tuple[str, str]:
     return repository.lower(), tag
 
 
-def _python_base(image: str, tag: str, *, work_dir: str) -> Base:
+def _python_base(image: str, tag: str) -> Base:
     match = _PYTHON_TAG.search(tag)
     wanted = (int(match[1]), int(match[2])) if match else None
     python = nearest_python(wanted)
@@ -91,10 +92,10 @@ def _python_base(image: str, tag: str, *, work_dir: str) -> Base:
             f"Warning: Python {wanted[0]}.{wanted[1]} is not installed here; {python.shown} comes nearest."
         )
     env = _env((python,)) | {"PYTHONUNBUFFERED": "1"}
-    return Base(python=python, env=env, work_dir=work_dir, notes=(*notes, *_browser_notes(image)))
+    return Base(python=python, env=env, notes=(*notes, *_browser_notes(image)))
 
 
-def _node_base(image: str, tag: str, *, work_dir: str, packages: tuple[str, ...]) -> Base:
+def _node_base(image: str, tag: str, *, packages: tuple[str, ...]) -> Base:
     found = node()
     if found is None:
         raise BuildFailed(
@@ -109,7 +110,6 @@ def _node_base(image: str, tag: str, *, work_dir: str, packages: tuple[str, ...]
     return Base(
         node=found,
         env=_env((found,)),
-        work_dir=work_dir,
         node_packages=packages,
         notes=(*notes, *_browser_notes(image)),
     )
