@@ -4,7 +4,6 @@ import os
 import select
 import signal
 import subprocess
-from pathlib import Path
 
 from callboard.executors.launcher.tree import Tree
 
@@ -18,11 +17,10 @@ def start(script: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+def wait_for_deaths(deaths: list[int]) -> None:
+    for death in deaths:
+        assert select.select([death], [], [], 10)[0]
+        os.close(death)
 
 
 def test_killing_reaches_children_and_those_seen_before_they_left():
@@ -30,9 +28,10 @@ def test_killing_reaches_children_and_those_seen_before_they_left():
     tree = Tree(process.pid)
     pids = tree.look()
     assert len(pids) == 3
+    deaths = [os.pidfd_open(pid) for pid in pids]
     tree.kill()
+    wait_for_deaths(deaths)
     process.wait()
-    assert not [pid for pid in pids if is_running(pid)]
     assert not tree.is_alive()
 
 
@@ -46,10 +45,9 @@ def test_orphans_of_the_session_are_found_after_its_leader_has_ended():
     orphan = int(output)
     tree = Tree(leader.pid)
     assert tree.look() == [orphan]
-    death = os.pidfd_open(orphan)
+    deaths = [os.pidfd_open(orphan)]
     tree.kill()
-    assert select.select([death], [], [], 10)[0]
-    os.close(death)
+    wait_for_deaths(deaths)
     assert not tree.is_alive()
 
 

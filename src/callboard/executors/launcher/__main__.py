@@ -19,7 +19,9 @@ from pathlib import Path
 
 from callboard.executors.launcher import linux, protocol
 from callboard.executors.launcher.cgroups import Cgroups
-from callboard.executors.launcher.network import open_network
+from callboard.executors.launcher.ladder import sandbox_failure
+from callboard.executors.launcher.network import Lease, Network, open_network
+from callboard.executors.launcher.network_host import HostPlumbing
 from callboard.executors.launcher.service import Launcher
 
 _OLD_ONE_SECS = 15
@@ -111,9 +113,7 @@ def _set_up(
         overlay = True
     name = "callboard-" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     cgroups = Cgroups(name)
-    network = open_network(
-        folder, api_port=options.api_port, allow_local=options.allow_local_network
-    )
+    network = _network(folder, options)
     launcher = Launcher(folder, options, cgroups=cgroups, network=network, overlay=overlay)
 
     def close() -> None:
@@ -121,6 +121,30 @@ def _set_up(
         cgroups.close()
 
     return launcher, protocol.listen(folder), close
+
+
+def _network(folder: Path, options: protocol.Options) -> Network:
+    """The best one in which sandboxes work too: some lead through a user namespace without our job's user."""
+    network = open_network(
+        folder, api_port=options.api_port, allow_local=options.allow_local_network
+    )
+    lease = network.lease()
+    if lease is None or not lease.argv_prefix:
+        _give_back(network, lease)
+        return network
+    why = sandbox_failure(folder, lease.argv_prefix)
+    _give_back(network, lease)
+    if not why or sandbox_failure(folder):
+        return network
+    network.close()
+    return Network(
+        HostPlumbing(api_port=options.api_port), better=(f"{network.rung} not used: {why}",)
+    )
+
+
+def _give_back(network: Network, lease: Lease | None) -> None:
+    if lease:
+        network.release(lease)
 
 
 if __name__ == "__main__":

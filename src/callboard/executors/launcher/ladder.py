@@ -50,7 +50,7 @@ class Ladder:
 
 def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, allow_unsandboxed: bool) -> Ladder:
     """Takes some 20 ms. `overlay`: the launcher has a mount namespace of its own to mount in."""
-    why = _sandbox_failure(scratch)
+    why = sandbox_failure(scratch)
     rungs = cgroups.rungs()
     if rungs["pids"] == "none" and not why and can_limit_pids():
         rungs["pids"] = RLIMIT
@@ -64,17 +64,20 @@ def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, allow_unsandboxed: 
     )
 
 
-def _sandbox_failure(scratch: Path) -> str:
-    """Run `true` in a sandbox like a job's. Empty when that works, else what was said."""
+def sandbox_failure(scratch: Path, prefix: tuple[str, ...] = ()) -> str:
+    """Run `true` in a sandbox like a job's, behind the `argv_prefix` of a network.
+
+    Empty when that works, else what was said.
+    """
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
         try:
-            return _run_true(folder)
+            return _run_true(folder, prefix)
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)
 
 
-def _run_true(folder: Path) -> str:
+def _run_true(folder: Path, prefix: tuple[str, ...]) -> str:
     for part in ("home", "tmp", "etc"):
         (folder / part).mkdir()
     own(folder / "home")
@@ -92,7 +95,7 @@ def _run_true(folder: Path) -> str:
     options = command.open_options()
     try:
         result = subprocess.run(
-            command.argv(options),
+            (*prefix, *command.argv(options)),
             env={},
             pass_fds=[options],
             capture_output=True,

@@ -18,8 +18,8 @@ READ, WRITE, PRIORITY = select.EPOLLIN, select.EPOLLOUT, select.EPOLLPRI
 class Timer:
     """A call to come."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call: Callable[[], None] | None = call
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
         self._call = None
@@ -53,7 +53,7 @@ class Loop:
         if self._callbacks.pop(fd, None):
             self._epoll.unregister(fd)
 
-    def call_later(self, secs: float, call: Callable[[], None]) -> Timer:
+    def call_later(self, secs: float, call: Callable[[], object]) -> Timer:
         timer = Timer(call)
         heapq.heappush(self._timers, (time.monotonic() + secs, next(self._count), timer))
         return timer

@@ -66,6 +66,7 @@ class Launcher:
 
     def run(self, listener: socket.socket) -> None:
         self._loop.watch(listener.fileno(), READ, lambda: self._accept(listener))
+        self._loop.call_later(0, self._site.etc.current)
         self._site.slots.refill()
         self._consider_leaving()
         self._loop.run()
