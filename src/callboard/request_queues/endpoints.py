@@ -31,14 +31,13 @@ class RequestQueueEndpoints(StorageEndpoints):
     """`retention` is how long unnamed queues are kept when nobody uses them; None: for ever."""
 
     def __init__(self, service: RequestQueueService, *, retention: timedelta | None = None) -> None:
-        super().__init__(service, param="queueId", path="request-queues", render=self._queue_wire)
+        super().__init__(service, param="queueId", path="request-queues", render=_render)
         self._queues = service
         self._retention = retention
         self._known = KnownQueues()
 
-    def _queue_wire(self, queue: Storage, call: Call) -> dict[str, Any]:
-        console_url = f"{call.base_url}/console/storage/request-queues/{queue.id}"
-        return schemas.queue_wire(queue, console_url=console_url, retention=self._retention)
+    def row(self, storage: Storage, call: Call) -> dict[str, Any]:
+        return schemas.queue_row_wire(_render(storage, call), storage, retention=self._retention)
 
     async def get_head(self, call: Call) -> Response:
         access = await self._access(call, Need.READ)
@@ -140,6 +139,11 @@ class RequestQueueEndpoints(StorageEndpoints):
             self._known.add(call.caller, queue)
         run_id = None if call.caller is None else call.caller.run_id
         return Access(queue, call.caller, Client(key, run_id))
+
+
+def _render(queue: Storage, call: Call) -> dict[str, Any]:
+    console_url = f"{call.base_url}/console/storage/request-queues/{queue.id}"
+    return schemas.queue_wire(queue, console_url=console_url)
 
 
 def _limit(call: Call, *, maximum: int) -> int:

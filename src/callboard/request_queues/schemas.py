@@ -127,11 +127,8 @@ def _instant(text: str | None) -> datetime | None:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
-def queue_wire(
-    queue: Storage, *, console_url: str, retention: timedelta | None = None
-) -> dict[str, Any]:
-    """A queue. With `retention`, also when it will be removed if nobody uses it: named ones are kept."""
-    wire = base_wire(queue, console_url=console_url) | {
+def queue_wire(queue: Storage, *, console_url: str) -> dict[str, Any]:
+    return base_wire(queue, console_url=console_url) | {
         "totalRequestCount": queue.total_request_count,
         "handledRequestCount": queue.handled_request_count,
         "pendingRequestCount": queue.pending_request_count,
@@ -144,9 +141,19 @@ def queue_wire(
             "storageBytes": queue.storage_bytes,
         },
     }
+
+
+def queue_row_wire(
+    wire: dict[str, Any], queue: Storage, *, retention: timedelta | None
+) -> dict[str, Any]:
+    """A queue in a list: with when it will be removed if nobody uses it, and a name that is always a text.
+
+    The Python client cannot read a list with a name that is null.
+    """
+    row = wire | {"name": queue.name or ""}
     if retention is not None and queue.name is None:
-        wire["expireAt"] = iso(queue.accessed_at + retention)
-    return wire
+        row["expireAt"] = iso(queue.accessed_at + retention)
+    return row
 
 
 def request_wire(request: QueuedRequest, *, now: datetime) -> msgspec.Raw:

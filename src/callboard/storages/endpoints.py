@@ -48,8 +48,12 @@ class StorageEndpoints:
             call.user, request, unnamed=unnamed, ownership=call.query.one_of("ownership", Ownership)
         )
         return data_response(
-            page_wire(page, request, lambda storage: self._render(storage, call), unnamed=unnamed)
+            page_wire(page, request, lambda storage: self.row(storage, call), unnamed=unnamed)
         )
+
+    def row(self, storage: Storage, call: Call) -> dict[str, Any]:
+        """A storage in a list."""
+        return self._render(storage, call)
 
     async def create(self, call: Call) -> Response:
         body = await call.parsed(StorageCreation)
