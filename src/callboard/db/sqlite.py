@@ -144,7 +144,7 @@ def _engine(path: Path, *, begin: str, size: int) -> Engine:
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16000",
-            "mmap_size=268435456",
+            "mmap_size=0",  # mapped pages would count as the server's memory, for every connection anew
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
