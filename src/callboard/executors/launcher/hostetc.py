@@ -24,12 +24,13 @@ class HostEtc:
         self._count = 0
         self._stamp: tuple[int, ...] = ()
         self._current = folder
+        self._watched = [str(_ETC / name) for name in _WATCHED]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
 
     def current(self) -> Path:
         """A folder for `Sandbox.shared_etc`. Raises OSError."""
-        stamp = tuple(_changed_at(_ETC / name) for name in _WATCHED)
+        stamp = tuple(map(_changed_at, self._watched))
         if stamp != self._stamp:
             self._count += 1
             self._current = self._folder / str(self._count)
@@ -38,7 +39,7 @@ class HostEtc:
         return self._current
 
 
-def _changed_at(path: Path) -> int:
+def _changed_at(path: str) -> int:
     try:
         return os.lstat(path).st_mtime_ns
     except OSError:

@@ -93,7 +93,8 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = open_log(path)
-        self._trimmed_to, self._size = bounds(path)
+        self._size = os.fstat(self._fd).st_size
+        self._trimmed_to = _start(self._fd) if self._size else 0
 
     def write(self, lines: bytes) -> None:
         """Append whole lines, and give back the oldest when there are too many."""

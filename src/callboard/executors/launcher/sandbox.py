@@ -138,14 +138,19 @@ def own(folder: Path) -> None:
 
 def write_etc(folder: Path, *, hostname: str, hosts: Mapping[str, str]) -> None:
     """Write the parts of `/etc` that are not the host's. `hosts` maps more names to addresses."""
+    write_hosts(folder, hostname=hostname, hosts=hosts)
     uid, gid = (JOB_UID, JOB_UID) if os.geteuid() == 0 else (os.getuid(), os.getgid())
-    lines = ["127.0.0.1 localhost", "::1 localhost", f"127.0.1.1 {hostname}"]
-    lines += [f"{address} {name}" for name, address in hosts.items()]
     nobody = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin"
     passwd = ["root:x:0:0:root:/root:/bin/sh", f"actor:x:{uid}:{gid}::{HOME}:/bin/sh", nobody]
-    (folder / "hosts").write_text("\n".join(lines) + "\n")
     (folder / "passwd").write_text("\n".join(passwd) + "\n")
     (folder / "group").write_text(f"root:x:0:\nactor:x:{gid}:\nnogroup:x:65534:\n")
+
+
+def write_hosts(folder: Path, *, hostname: str, hosts: Mapping[str, str]) -> None:
+    """Of the parts that `write_etc` writes the one that a `Sandbox.shared_etc` has not."""
+    lines = ["127.0.0.1 localhost", "::1 localhost", f"127.0.1.1 {hostname}"]
+    lines += [f"{address} {name}" for name, address in hosts.items()]
+    (folder / "hosts").write_text("\n".join(lines) + "\n")
 
 
 def _namespaces(hostname: str, *, privileged: bool) -> list[str]:

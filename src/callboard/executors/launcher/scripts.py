@@ -15,7 +15,13 @@ from callboard.executors.base import LaunchSpec, Mount
 from callboard.executors.launcher.ladder import RLIMIT, Ladder
 from callboard.executors.launcher.network import Lease
 from callboard.executors.launcher.records import JobFolder, write_private
-from callboard.executors.launcher.sandbox import Sandbox, own, sandbox_command, write_etc
+from callboard.executors.launcher.sandbox import (
+    Sandbox,
+    own,
+    sandbox_command,
+    write_etc,
+    write_hosts,
+)
 from callboard.executors.launcher.spawn import OPTIONS_FD, STATUS_FD
 from callboard.executors.launcher.surroundings import Surroundings
 
@@ -122,7 +128,8 @@ def _surroundings(spec: LaunchSpec, setting: Setting) -> Surroundings:
     """Write the parts of `/etc` that are the job's."""
     folder, lease = setting.folder, setting.lease
     hostname = spec.job_id.replace("_", "-").replace(".", "-")[:_HOSTNAME_MAX]
-    write_etc(folder.etc, hostname=hostname, hosts=lease.hosts if lease else {})
+    write = write_hosts if spec.sandboxed and setting.shared_etc else write_etc
+    write(folder.etc, hostname=hostname, hosts=lease.hosts if lease else {})
     resolv_conf = Path(lease.resolv_conf) if lease and lease.resolv_conf else None
     return Surroundings(folder.etc, resolv_conf, hostname, setting.ladder.filesystem)
 
