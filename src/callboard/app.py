@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from sqlalchemy import Connection
+from starlette.types import ASGIApp
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.endpoints import ActorEndpoints, actor_ref
@@ -38,6 +39,7 @@ from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.endpoints import LogEndpoints
 from callboard.logs.service import LogService
+from callboard.metrics import Metrics
 from callboard.request_queues.endpoints import RequestQueueEndpoints
 from callboard.request_queues.service import RequestQueueService
 from callboard.routes import Endpoints, all_routes
@@ -49,10 +51,15 @@ from callboard.runs.launch import RunLauncher
 from callboard.runs.service import RunService
 from callboard.runs.supervisor import RunSupervisor
 from callboard.runs.sync import SyncRuns
+from callboard.store.endpoints import StoreEndpoints
+from callboard.store.service import StoreService
 from callboard.tasks import repository as task_rows
 from callboard.tasks.endpoints import TaskEndpoints
 from callboard.tasks.service import TaskService
+from callboard.tools.endpoints import ToolEndpoints
+from callboard.usage.endpoints import UsageEndpoints
 from callboard.usage.meter import Meter
+from callboard.usage.service import UsageService
 from callboard.users.endpoints import UserEndpoints
 from callboard.users.service import UsernameTaken, UserService
 from callboard.webhooks.dispatcher import Dispatcher
@@ -101,7 +108,7 @@ class Callboard:
         internal = self.settings.internal_url or f"http://{self.executor.api_address}"
         return Addresses(internal_url=internal.rstrip("/"), public_url=self.url)
 
-    async def open(self) -> Api:
+    async def open(self) -> ASGIApp:
         """Start everything. Unfinished runs and builds of an earlier server are taken up."""
         await self._open_executor()
         db = SqliteDatabase(self._data_dir.database)
@@ -121,7 +128,7 @@ class Callboard:
         ):
             self._sockets.append(listen(address, self._port))
 
-    async def _compose(self, db: Database) -> Api:
+    async def _compose(self, db: Database) -> ASGIApp:
         settings, signals, vault = self.settings, self.signals, self._data_dir.vault
         blobs = FileBlobStore(self._data_dir.blobs)
         self._stack.push_async_callback(blobs.close)
@@ -210,13 +217,24 @@ class Callboard:
             webhooks=WebhookEndpoints(webhooks),
             logs=LogEndpoints(logs),
             users=UserEndpoints(self.users),
+            usage=UsageEndpoints(
+                UsageService(
+                    db,
+                    meter,
+                    retention_days=settings.retention_days,
+                    memory_limit_mbytes=budget.limit_mbytes,
+                )
+            ),
+            store=StoreEndpoints(StoreService(db)),
+            tools=ToolEndpoints(vault),
         )
-        health = Health(self.executor)
-        return Api(
-            [*all_routes(endpoints), *health.routes()],
+        metrics = Metrics(budget)
+        api = Api(
+            [*all_routes(endpoints), *Health(self.executor).routes(), *metrics.routes()],
             authenticate=self.users.authenticate,
             websockets=events,
         )
+        return metrics.watching(api)
 
     async def _start_dispatcher(self, db: Database) -> None:
         allow_private = self.settings.allow_local_network or self.settings.is_loopback
@@ -251,7 +269,7 @@ class Callboard:
 @asynccontextmanager
 async def opened(
     settings: Settings, data_dir: DataDir, listener: socket.socket
-) -> AsyncGenerator[tuple[Callboard, Api]]:
+) -> AsyncGenerator[tuple[Callboard, ASGIApp]]:
     """A server for the time of the block; its runs are stopped with it."""
     callboard = Callboard(settings, data_dir, listener)
     api = await callboard.open()

@@ -4,21 +4,24 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 import uvicorn
 
 from callboard.app import Callboard, listen
-from callboard.config import InvalidSetting, Settings
+from callboard.cli.failures import CommandFailed
+from callboard.config import Settings
 from callboard.datadir import DataDir, DataDirInUse
 from callboard.executors.process import LauncherFailed
 
 
-class CannotServe(Exception):
-    """Why the server cannot start, in a sentence for the operator."""
+WhileServing: TypeAlias = Callable[[Callboard, asyncio.Event], Awaitable[bool]]
+_Asgi: TypeAlias = Callable[..., Awaitable[None]]
 
 
 class _Uvicorn(uvicorn.Server):
@@ -47,37 +50,49 @@ def configure_logging(level: str) -> None:
     )
 
 
-async def serve(
-    settings: Settings, while_serving: Callable[[Callboard, asyncio.Event], Awaitable[bool]]
-) -> None:
+async def serve(settings: Settings, while_serving: WhileServing) -> None:
     """Serve while `while_serving` runs. It returns whether jobs are to be stopped with the server.
 
-    Raises CannotServe.
+    Raises CommandFailed.
     """
     data_dir = _open_data_dir(settings.data_dir)
     try:
-        listener = _listen(settings)
-        callboard = Callboard(settings, data_dir, listener)
+        callboard = Callboard(settings, data_dir, _listen(settings))
         try:
-            api = await callboard.open()
+            api = await _open_whole(callboard)
         except LauncherFailed as error:
-            raise CannotServe(f"The launcher of runs cannot be started: {error}") from error
-        stop_jobs = True
-        try:
-            server = _Uvicorn(_uvicorn_config(api))
-            serving = asyncio.create_task(server.serve(sockets=callboard.sockets))
-            stopped = asyncio.Event()
-            serving.add_done_callback(lambda _: stopped.set())
-            stop_jobs = await while_serving(callboard, stopped)
-            server.should_exit = True
-        finally:
-            await callboard.close(stop_jobs=stop_jobs)
-        await serving
+            raise CommandFailed(f"The launcher of runs cannot be started: {error}") from error
+        await _serve_open(callboard, api, while_serving)
     finally:
         data_dir.close()
 
 
-def _uvicorn_config(api: Callable[..., Awaitable[None]]) -> uvicorn.Config:
+async def _open_whole(callboard: Callboard) -> _Asgi:
+    """Start all parts or none: a Ctrl+C meanwhile is heeded once there is something whole to stop."""
+    opening = asyncio.ensure_future(callboard.open())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await opening
+        await callboard.close(stop_jobs=True)
+        raise
+
+
+async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServing) -> None:
+    server = _Uvicorn(_uvicorn_config(api))
+    serving = asyncio.create_task(server.serve(sockets=callboard.sockets))
+    stopped = asyncio.Event()
+    serving.add_done_callback(lambda _: stopped.set())
+    stop_jobs = True
+    try:
+        stop_jobs = await while_serving(callboard, stopped)
+    finally:
+        server.should_exit = True
+        await callboard.close(stop_jobs=stop_jobs)
+        await serving
+
+
+def _uvicorn_config(api: _Asgi) -> uvicorn.Config:
     return uvicorn.Config(
         api,
         loop="uvloop",
@@ -95,30 +110,19 @@ def _open_data_dir(path: Path) -> DataDir:
     try:
         return DataDir(path)
     except DataDirInUse as error:
-        raise CannotServe(str(error)) from error
+        raise CommandFailed(str(error)) from error
     except OSError as error:
-        raise CannotServe(f"The data folder {path} cannot be used: {error.strerror}.") from error
+        raise CommandFailed(f"The data folder {path} cannot be used: {error.strerror}.") from error
 
 
 def _listen(settings: Settings):
     try:
         return listen(settings.host, settings.port)
     except OSError as error:
-        raise CannotServe(
+        raise CommandFailed(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
             "Is another program using the port? Choose another with --port."
         ) from error
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Run an asynchronous command; what stops it from working is one line and exit code 1."""
-    import uvloop
-
-    try:
-        uvloop.run(main())  # pyright: ignore[reportArgumentType] - any awaitable coroutine
-    except (CannotServe, InvalidSetting) as error:
-        print(f"callboard: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
 
 
 async def first_signal(stopped: asyncio.Event) -> signal.Signals | None:

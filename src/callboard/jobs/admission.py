@@ -17,6 +17,11 @@ class MemoryBudget:
         self.used_mbytes = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for memory."""
+        return len(self._waiting)
+
     def fits(self, mbytes: int) -> bool:
         """Whether that much can ever be had."""
         return mbytes <= self.limit_mbytes
