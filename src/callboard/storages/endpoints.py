@@ -52,8 +52,8 @@ class StorageEndpoints:
         )
 
     def row(self, storage: Storage, call: Call) -> dict[str, Any]:
-        """A storage in a list."""
-        return self._render(storage, call)
+        """A storage in a list. The official Python client takes no list in which a name is null."""
+        return {**self._render(storage, call), "name": storage.name or ""}
 
     async def create(self, call: Call) -> Response:
         body = await call.parsed(StorageCreation)
