@@ -98,11 +98,7 @@ class Callboard:
     @property
     def url(self) -> str:
         """Where this server is reached, without /v2."""
-        if self.settings.public_url:
-            return self.settings.public_url.rstrip("/")
-        host = self.settings.host
-        host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return self.settings.base_url(self._port)
 
     def addresses(self) -> Addresses:
         internal = self.settings.internal_url or f"http://{self.executor.api_address}"

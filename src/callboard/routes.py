@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from callboard.actors.endpoints import ActorEndpoints
 from callboard.actors.errors import ActorNotFound
 from callboard.api.call import Handler
+from callboard.api.contract import ContractEndpoints
 from callboard.api.errors import InvalidToken
 from callboard.api.router import Auth, Rewording, Route, mount
 from callboard.builds.endpoints import BuildEndpoints
@@ -23,8 +24,11 @@ from callboard.runs.errors import (
     SyncTaskNotFound,
     SyncTokenNotValid,
 )
+from callboard.store.endpoints import StoreEndpoints
 from callboard.tasks.endpoints import TaskEndpoints
 from callboard.tasks.service import TaskNotFound
+from callboard.tools.endpoints import ToolEndpoints
+from callboard.usage.endpoints import UsageEndpoints
 from callboard.users.endpoints import UserEndpoints
 from callboard.webhooks.endpoints import WebhookEndpoints
 
@@ -59,10 +63,19 @@ class Endpoints:
     webhooks: WebhookEndpoints
     logs: LogEndpoints
     users: UserEndpoints
+    usage: UsageEndpoints
+    store: StoreEndpoints
+    tools: ToolEndpoints
 
 
 def all_routes(e: Endpoints) -> list[Route]:
-    """Every route of the public API."""
+    """Every route of the public API, and the document that describes them."""
+    routes = contract_routes(e)
+    document = ContractEndpoints(routes)
+    return [*routes, Route("GET", "/v2/openapi.json", document.get, Auth.NONE)]
+
+
+def contract_routes(e: Endpoints) -> list[Route]:
     return [
         *storage_routes(e.datasets, e.stores, e.queues),
         *mount("/v2/actors", actor_routes(e)),
@@ -72,8 +85,30 @@ def all_routes(e: Endpoints) -> list[Route]:
         *mount("/v2/actor-tasks", task_routes(e)),
         *webhook_routes(e.webhooks),
         Route("GET", "/v2/logs/{buildOrRunId}", e.logs.get, OPTIONAL),
+        *account_routes(e),
+        Route("GET", "/v2/store", e.store.page, OPTIONAL),
+        *tool_routes(e.tools),
+    ]
+
+
+def account_routes(e: Endpoints) -> list[Route]:
+    return [
         Route("GET", "/v2/users/me", e.users.me),
+        Route("GET", "/v2/users/me/limits", e.usage.limits),
+        Route("PUT", "/v2/users/me/limits", e.usage.change_limits),
+        Route("GET", "/v2/users/me/usage/monthly", e.usage.monthly),
         Route("GET", "/v2/users/{userId}", e.users.get, Auth.NONE),
+    ]
+
+
+def tool_routes(tools: ToolEndpoints) -> list[Route]:
+    return [
+        *(
+            Route(method, "/v2/browser-info", tools.browser_info, Auth.NONE)
+            for method in ("GET", "POST", "PUT", "DELETE")
+        ),
+        Route("POST", "/v2/tools/encode-and-sign", tools.encode_and_sign),
+        Route("POST", "/v2/tools/decode-and-verify", tools.decode_and_verify, Auth.NONE),
     ]
 
 
@@ -111,6 +146,7 @@ def actor_routes(e: Endpoints) -> list[Route]:
         Route("GET", f"{one}/builds/default", e.builds.get_default, OPTIONAL),
         Route("GET", f"{one}/builds/{{buildId}}", e.builds.get, Auth.NONE),
         Route("POST", f"{one}/builds/{{buildId}}/abort", e.builds.abort),
+        Route("GET", f"{one}/builds/{{buildId}}/openapi.json", e.builds.openapi, OPTIONAL),
         Route("GET", f"{one}/runs", e.runs.page_of_actor),
         Route("POST", f"{one}/runs", e.runs.start),
         Route("GET", f"{one}/runs/{{runId}}", e.runs.get, OPTIONAL),
@@ -143,6 +179,7 @@ def build_routes(e: Endpoints) -> list[Route]:
         Route("GET", one, e.builds.get, Auth.NONE),
         Route("DELETE", one, e.builds.delete),
         Route("POST", f"{one}/abort", e.builds.abort),
+        Route("GET", f"{one}/openapi.json", e.builds.openapi, Auth.NONE),
         *mount(one, [Route("GET", "/log", e.logs.get, OPTIONAL)], resolve=e.builds.resolve_log),
     ]
 

@@ -62,6 +62,16 @@ def page(tx: Connection, user_id: str, request: PageRequest, *, by_last_run: boo
     return Page([Actor(*row) for row in rows], total)
 
 
+def public(tx: Connection, username: str | None = None) -> list[Actor]:
+    """All public Actors, or those of one owner."""
+    rows = tx.execute(
+        _ACTOR.where(
+            actors.c.is_public, *([] if username is None else [users.c.username == username])
+        )
+    )
+    return [Actor(*row) for row in rows]
+
+
 def insert_actor(tx: Connection, actor: Actor) -> None:
     values = asdict(actor)
     del values["username"]

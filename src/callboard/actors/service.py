@@ -18,6 +18,7 @@ from callboard.actors.errors import (
     TooFewVersions,
 )
 from callboard.actors.model import BUILD_TAG, NAME, Actor, ActorVersion
+from callboard.actors.pricing import checked_pricing
 from callboard.actors.schemas import KEPT_FIELDS, ActorBody, given_fields
 from callboard.actors.versions import VersionMaker
 from callboard.api.pagination import Page, PageRequest
@@ -90,7 +91,7 @@ class ActorService:
             created_at=at,
             modified_at=at,
             is_public=bool(body.is_public),
-            fields=given_fields(body, KEPT_FIELDS),
+            fields=_kept_fields(body),
             tagged_builds={},
             keys={},
             stats={},
@@ -136,7 +137,7 @@ class ActorService:
             actor,
             name=_checked_name(body.name) if isinstance(body.name, str) else actor.name,
             is_public=actor.is_public if body.is_public is UNSET else bool(body.is_public),
-            fields=actor.fields | given_fields(body, KEPT_FIELDS),
+            fields=actor.fields | _kept_fields(body),
             tagged_builds=self._patched_tags(tx, actor, body),
             modified_at=clock.now(),
         )
@@ -182,6 +183,13 @@ class ActorService:
             return await self._db.write(unit)
         except IntegrityError as error:
             raise ActorNameNotUnique from error
+
+
+def _kept_fields(body: ActorBody) -> dict[str, Any]:
+    kept = given_fields(body, KEPT_FIELDS)
+    if kept.get("pricingInfos"):
+        kept["pricingInfos"] = checked_pricing(kept["pricingInfos"], clock.now())
+    return kept
 
 
 def _checked_name(name: str) -> str:

@@ -5,9 +5,13 @@ from starlette.responses import Response
 from callboard.actors.endpoints import actor_ref
 from callboard.api.call import Call
 from callboard.api.pagination import page_request, page_wire
-from callboard.api.responses import data_response, no_content
+from callboard.api.responses import data_response, json_response, no_content
+from callboard.builds.openapi import actor_openapi
 from callboard.builds.schemas import build_wire, short_build_wire
 from callboard.builds.service import BuildRequest, BuildService
+
+DEFAULT = "default"
+"""In place of a build's id: the build that a run without a `build` option would take."""
 
 
 class BuildEndpoints:
@@ -52,6 +56,14 @@ class BuildEndpoints:
             call.caller, actor_ref(call), wait_secs=_wait_secs(call)
         )
         return data_response(build_wire(build))
+
+    async def openapi(self, call: Call) -> Response:
+        """The OpenAPI document of the Actor in this build, without an envelope."""
+        build_id = call.params["buildId"]
+        if build_id == DEFAULT and "actorId" in call.params:
+            build_id = (await self._service.get_default(call.caller, actor_ref(call))).id
+        build, actor = await self._service.with_actor(build_id)
+        return json_response(actor_openapi(actor, build, base_url=call.base_url))
 
     async def resolve_log(self, call: Call) -> None:
         """For the log's mount under a build."""

@@ -166,6 +166,18 @@ class BuildService:
 
         return await self._waited((await self._db.read(unit)).id, wait_secs)
 
+    async def with_actor(self, build_id: str) -> tuple[Build, Actor]:
+        """The build and its Actor. Raises BuildRecordNotFound, also when the Actor is gone."""
+
+        def unit(tx: Connection) -> tuple[Build, Actor]:
+            build = repository.by_id(tx, build_id)
+            actor = None if build is None else actor_rows.by_id(tx, build.actor_id)
+            if build is None or actor is None:
+                raise BuildRecordNotFound
+            return build, actor
+
+        return await self._db.read(unit)
+
     async def _waited(self, build_id: str, wait_secs: float) -> Build:
         deadline = asyncio.get_running_loop().time() + min(wait_secs, WAIT_MAX_SECS)
         async with self._signals.listen(job_topic(build_id)) as change:

@@ -24,7 +24,10 @@ def iso_or_none(instant: datetime | None) -> str | None:
 def parse_iso(text: str) -> datetime:
     """Read an ISO 8601 instant; one without an offset is UTC. Raises ValueError for anything else."""
     instant = datetime.fromisoformat(text)
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is out of range") from error
 
 
 def to_millis(instant: datetime) -> int:
