@@ -64,6 +64,8 @@ async def test_counters_follow_pushes(api: Client):
     assert info["stats"]["writeCount"] == 4
     assert info["stats"]["storageBytes"] == info["stats"]["inflatedBytes"] > 20
     assert info["modifiedAt"] > info["createdAt"]
+    await dataset.push(b'[{"\\u0023escaped":1},{"a":"\\u0023"}]')
+    assert (await dataset.info())["cleanItemCount"] == 3
 
 
 async def test_a_deleted_dataset_is_gone_for_readers_and_writers(api: Client):

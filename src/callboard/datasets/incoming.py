@@ -5,6 +5,7 @@ than the readers go.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -14,7 +15,7 @@ import msgspec
 from callboard.api.errors import InvalidJson
 from callboard.datasets.errors import InvalidItems
 from callboard.datasets.field_names import memorable
-from callboard.datasets.raw_json import open_record
+from callboard.datasets.values import open_record
 
 MAX_DEPTH: Final = 400
 _BOM: Final = b"\xef\xbb\xbf"
@@ -78,7 +79,8 @@ def _measured(items: list[bytes]) -> Incoming:
     for position, item in enumerate(items):
         names = _names(item, position)
         fields.update(names)
-        clean_count += any(name[:1] != "#" for name in names)
+        may_hide = b'"#' in item or b"\\" in item
+        clean_count += _is_clean(names) if may_hide else bool(names)
         size += len(item)
     return Incoming(items=items, size=size, clean_count=clean_count, fields=memorable(fields))
 
@@ -90,12 +92,18 @@ def _names(item: bytes, position: int) -> dict[str, None]:
             f"the item at position {position} is something else."
         )
     names = dict.fromkeys(open_record(item))
-    if item.count(b"{") + item.count(b"[") > MAX_DEPTH and _is_too_deep(item):
+    if len(item) > 2 * MAX_DEPTH and _is_too_deep(item):
         raise _too_deep()
     return names
 
 
+def _is_clean(names: Iterable[str]) -> bool:
+    return any(name[:1] != "#" for name in names)
+
+
 def _is_too_deep(item: bytes) -> bool:
+    if item.count(b"{") + item.count(b"[") <= MAX_DEPTH:
+        return False
     brackets = _STRING.sub(b"", item).translate(None, _BUT_BRACKETS)
     depth = 0
     for start in range(0, len(brackets), _SLICE):  # slices, for other threads to have their turns

@@ -6,8 +6,10 @@ from typing import Final
 
 from sqlalchemy import Connection, Text, bindparam, delete, insert, select, type_coerce, update
 
+from callboard.core.clock import to_millis
 from callboard.datasets.incoming import Incoming
 from callboard.datasets.model import Span
+from callboard.db.prepared import Prepared
 from callboard.db.tables import dataset_items, storages
 from callboard.storages.model import StorageKind
 
@@ -15,7 +17,7 @@ PAGE_ITEMS: Final = 2000
 PAGE_BYTES: Final = 524_288
 _INSERT_AT_ONCE: Final = 2000
 
-_ADVANCE: Final = (
+_ADVANCE: Final = Prepared(
     update(storages)
     .where(storages.c.pk == bindparam("dataset"), storages.c.deleted_at.is_(None))
     .values(
@@ -32,7 +34,11 @@ _ADVANCE: Final = (
         type_coerce(storages.c.schema, Text),
     )
 )
-_INSERT: Final = insert(dataset_items)
+_INSERT: Final = Prepared(
+    insert(dataset_items).values(
+        dataset_pk=bindparam("dataset"), position=bindparam("place"), body=bindparam("item")
+    )
+)
 _ITEMS: Final = select(dataset_items.c.body).where(
     dataset_items.c.dataset_pk == bindparam("dataset"),
     dataset_items.c.position >= bindparam("start"),
@@ -54,28 +60,25 @@ class Place:
 def make_room(tx: Connection, pk: int, incoming: Incoming, *, at: datetime) -> Place | None:
     """Count the items in and give them the next positions. None when the dataset has been deleted."""
     count = len(incoming.items)
-    row = tx.execute(
-        _ADVANCE,
+    row = _ADVANCE.first(
+        tx,
         {
             "dataset": pk,
             "count": count,
             "clean_count": incoming.clean_count,
             "size": incoming.size,
-            "at": at,
+            "at": to_millis(at),
         },
-    ).first()
+    )
     return None if row is None else Place(row[0] - count, row[1], row[2])
 
 
 def insert_items(tx: Connection, pk: int, first_position: int, items: list[bytes]) -> None:
     for start in range(0, len(items), _INSERT_AT_ONCE):
-        rows = [
-            {"dataset_pk": pk, "position": position, "body": item}
-            for position, item in enumerate(
-                items[start : start + _INSERT_AT_ONCE], first_position + start
-            )
-        ]
-        tx.execute(_INSERT, rows)
+        some = enumerate(items[start : start + _INSERT_AT_ONCE], first_position + start)
+        _INSERT.run_each(
+            tx, [{"dataset": pk, "place": position, "item": item} for position, item in some]
+        )
 
 
 def set_fields(tx: Connection, pk: int, fields: list[str]) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
-from msgspec import Raw
 
 from callboard.datasets.formats.base import PAUSE_AFTER_RECORDS, Steps
-from callboard.datasets.raw_json import is_null, is_string, open_record, open_value, text_of
+from callboard.datasets.values import Value, is_null, is_string, open_record, open_value, text_of
 
 _BOOLEANS: Final = {"true": 1, "false": 0}
 
@@ -25,7 +24,7 @@ class FieldStatistics:
     null_count: int = 0
     empty_count: int = 0
 
-    def note(self, value: Raw | None) -> None:
+    def note(self, value: Value) -> None:
         if value is None:
             self.empty_count += 1
         elif is_null(value):
@@ -35,7 +34,7 @@ class FieldStatistics:
             self.maximum = measure if self.maximum is None else max(self.maximum, measure)
 
 
-def measure_of(value: Raw) -> float | None:
+def measure_of(value: Value) -> float | None:
     """What a value counts as; None for a number that is beyond all others."""
     members = open_value(value)
     if members is not None:

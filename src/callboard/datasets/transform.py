@@ -4,13 +4,11 @@ The order is fixed: failed pages, hidden fields and empty items go first, then u
 choice and the names of fields.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Raw
-
-from callboard.datasets.raw_json import Record, is_null, open_record, open_value
+from callboard.datasets.values import Record, Value, is_null, open_record, open_value
 
 SIMPLIFIED_FIELDS: Final = ("url", "pageFunctionResult", "errorInfo")
 SIMPLIFIED_UNWIND: Final = "pageFunctionResult"
@@ -50,7 +48,8 @@ class Shape:
 class Transform:
     """Turns stored items into records of a shape, one at a time: an unwound item may be any number of them."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, *, opened: Callable[[bytes], Record] = open_record) -> None:
+        self._opened = opened
         self._shape = shape
         self.is_identity = shape.is_identity
         self._renaming = shape.renaming
@@ -59,8 +58,11 @@ class Transform:
 
     def records(self, items: Iterable[bytes]) -> Iterator[Record]:
         for item in items:
-            record = self._filtered(open_record(item))
+            record = self._filtered(self._opened(item))
             if record is not None:
+                if self.is_identity:
+                    yield record
+                    continue
                 for unwound in _unwound(record, self._unwind):
                     yield self._chosen(self._flattened(unwound))
 
@@ -128,7 +130,7 @@ def _flattened(record: Record, name: str) -> Record:
     return flat
 
 
-def _leaves(path: str, value: Raw, depth: int) -> Iterator[tuple[str, Raw]]:
+def _leaves(path: str, value: Value, depth: int) -> Iterator[tuple[str, Value]]:
     members = open_value(value) if depth else None
     if not isinstance(members, dict) or not members:
         yield path, value

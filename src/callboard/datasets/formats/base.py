@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Final, TypeAlias
 
-from callboard.datasets.raw_json import Record
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record
 
 Steps: TypeAlias = Iterator[bytes | None]
 """Pieces of output. None is a point where the driver may let others have their turn."""

@@ -9,11 +9,13 @@ from callboard.datasets.formats.xml_tree import RssWriter, XmlWriter
 from callboard.datasets.item_query import Reading
 from callboard.datasets.model import Format, ItemQuery
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import decode_record, open_record
 from callboard.storages.model import Storage
 
 
 def writer_for(query: ItemQuery, reading: Reading, dataset: Storage) -> Writer:
-    transform = Transform(reading.shape)
+    is_json = query.format in (Format.JSON, Format.JSONL)
+    transform = Transform(reading.shape, opened=open_record if is_json else decode_record)
     renaming = reading.shape.renaming
     fields = None if renaming is None else tuple(output for _, output in renaming)
     bom = query.format is Format.CSV if query.bom is None else query.bom

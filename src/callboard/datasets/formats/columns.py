@@ -7,11 +7,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Raw
-
 from callboard.datasets.formats.base import PAUSE_AFTER_RECORDS, Steps, Writer
-from callboard.datasets.raw_json import Record, is_null, open_value
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, Value, is_null, is_scalar, open_value
 
 MAX_COLUMNS: Final = 2000
 MAX_NAME_LENGTH: Final = 200
@@ -22,14 +20,20 @@ class Columns:
 
     def __init__(self, fields: tuple[str, ...] | None = None) -> None:
         self._groups: dict[str, dict[str, bool]] = {}
+        self._certain: set[str] = set()  # fields that have had a value of their own
         self._room = 2 * MAX_COLUMNS  # for names that turn out to be no columns
         for field in fields or ():
             self._note(field, field, has_value=False)
 
     def note(self, record: Record) -> None:
         for field, value in record.items():
-            for path, leaf in leaves(field, value):
-                self._note(field, path, has_value=leaf is not None)
+            if not is_scalar(value):
+                for path, leaf in leaves(field, value):
+                    self._note(field, path, has_value=leaf is not None)
+            elif value is not None and field in self._certain:
+                continue
+            elif len(field) <= MAX_NAME_LENGTH:
+                self._note(field, field, has_value=value is not None)
 
     def _note(self, field: str, path: str, *, has_value: bool) -> None:
         group = self._groups.get(field)
@@ -38,6 +42,10 @@ class Columns:
         elif self._room:
             self._room -= 1
             self._groups.setdefault(field, {})[path] = has_value
+        else:
+            return
+        if has_value and path == field:
+            self._certain.add(field)
 
     @property
     def names(self) -> list[str]:
@@ -56,7 +64,7 @@ def _slashes(path: str) -> Iterator[int]:
         end = path.find("/", end + 1)
 
 
-def leaves(path: str, value: Raw) -> Iterator[tuple[str, Raw | None]]:
+def leaves(path: str, value: Value) -> Iterator[tuple[str, Value]]:
     """The scalars below a value by their paths; None for null and for empty objects and arrays."""
     if len(path) > MAX_NAME_LENGTH:
         return
@@ -97,7 +105,12 @@ class TableWriter(Writer):
     def header(self, names: list[str]) -> bytes:
         """The start of the document with the row of column names."""
 
-    def cells(self, record: Record) -> list[Raw | None]:
+    def cells(self, record: Record) -> list[Value]:
         """The values in column order, None where there is nothing to show."""
-        found = dict(leaf for field, value in record.items() for leaf in leaves(field, value))
+        found: Record = {}
+        for field, value in record.items():
+            if is_scalar(value):
+                found[field] = value
+            else:
+                found.update(leaves(field, value))
         return [found.get(name) for name in self._names]

@@ -2,12 +2,10 @@
 
 import re
 
-from msgspec import Raw
-
 from callboard.datasets.formats.base import BOM, Steps
 from callboard.datasets.formats.columns import TableWriter
-from callboard.datasets.raw_json import Record, text_of
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, text_of
 
 
 class CsvWriter(TableWriter):
@@ -33,7 +31,7 @@ class CsvWriter(TableWriter):
         return BOM * self._bom + (self._line(names) if has_row else b"")
 
     def row(self, record: Record) -> bytes:
-        cells = [_text(value) for value in self.cells(record)]
+        cells = [text_of(value) for value in self.cells(record)]
         # A lone empty cell would be an empty line, which readers skip.
         return b'""\n' if cells == [""] else self._line(cells)
 
@@ -47,7 +45,3 @@ class CsvWriter(TableWriter):
         if not self._needs_quotes(cell):
             return cell
         return '"' + cell.replace('"', '""') + '"'
-
-
-def _text(value: Raw | None) -> str:
-    return "" if value is None else text_of(value)

@@ -2,12 +2,10 @@
 
 from html import escape
 
-from msgspec import Raw
-
 from callboard.datasets.formats.base import BOM, Steps
 from callboard.datasets.formats.columns import TableWriter
-from callboard.datasets.raw_json import Record, text_of
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, text_of
 
 
 class HtmlWriter(TableWriter):
@@ -23,12 +21,8 @@ class HtmlWriter(TableWriter):
         return BOM * self._bom + f"<table>{row}".encode()
 
     def row(self, record: Record) -> bytes:
-        cells = "".join([f"<td>{_text(value)}</td>" for value in self.cells(record)])
+        cells = "".join([f"<td>{escape(text_of(value))}</td>" for value in self.cells(record)])
         return f"<tr>{cells}</tr>".encode()
 
     def end(self) -> Steps:
         yield b"</table>"
-
-
-def _text(value: Raw | None) -> str:
-    return "" if value is None else escape(text_of(value))

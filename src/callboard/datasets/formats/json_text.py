@@ -3,8 +3,8 @@
 from typing import Final
 
 from callboard.datasets.formats.base import BOM, Steps, Writer
-from callboard.datasets.raw_json import Record, encode
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, encode
 
 _WITHOUT_LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 

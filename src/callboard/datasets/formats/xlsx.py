@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import xlsxwriter
-from msgspec import Raw
 
 from callboard.datasets.formats.base import Steps
 from callboard.datasets.formats.columns import TableWriter
-from callboard.datasets.raw_json import Record, is_string, text_of
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, Value, is_string, text_of
 
 MAX_ROWS: Final = 1_048_576
 """Of a sheet, by Excel's own limit. What does not fit goes on another sheet."""
@@ -60,7 +59,7 @@ class XlsxWriter(TableWriter):
         self._next_row += 1
         return b""
 
-    def _write(self, column: int, value: Raw) -> None:
+    def _write(self, column: int, value: Value) -> None:
         text = text_of(value)
         if is_string(value):
             self._sheet.write_string(self._next_row, column, text)

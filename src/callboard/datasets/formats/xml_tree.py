@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Raw
-
 from callboard.datasets.formats.base import BOM, Steps, Writer
-from callboard.datasets.raw_json import Record, is_null, open_value, text_of
 from callboard.datasets.transform import Transform
+from callboard.datasets.values import Record, Value, is_null, open_value, text_of
 
 MAX_DEPTH: Final = 64
 """Deeper values are shown as JSON text: every level costs another look at the text below it."""
@@ -83,7 +81,7 @@ class RssWriter(Writer):
         yield b"</channel></rss>"
 
 
-def _element(tag: str, value: Raw, depth: int) -> Iterator[str]:
+def _element(tag: str, value: Value, depth: int) -> Iterator[str]:
     members = open_value(value) if depth else None
     if isinstance(members, dict):
         yield from _object(tag, members, depth)
@@ -118,5 +116,5 @@ def _attributes(members: Record) -> str:
     return "".join([f' {name}="{_attribute(value)}"' for name, value in by_name.items()])
 
 
-def _attribute(value: Raw) -> str:
+def _attribute(value: Value) -> str:
     return _NOT_IN_TEXT.sub("\ufffd", text_of(value)).translate(_ATTRIBUTE)
