@@ -85,6 +85,13 @@ class Settings:
     def is_loopback(self) -> bool:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
+    def base_url(self, port: int) -> str:
+        """Where clients reach a server that listens on `port`, without /v2 and without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
 
 def env_name(setting: str) -> str:
     return ENV_PREFIX + setting.upper()
@@ -96,7 +103,15 @@ def setting_fields() -> tuple[Field[Any], ...]:
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """Gather the settings. Flags that are None count as not given. Raises InvalidSetting."""
+    return load_with_sources(flags, environ)[0]
+
+
+def load_with_sources(
+    flags: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[Settings, Mapping[str, str]]:
+    """As `load`, and for each setting that is not the default where its value comes from."""
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     from_file = _read_file(environ.get(CONFIG_FILE_VARIABLE))
     for setting in setting_fields():
         for source, value in (
@@ -106,10 +121,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         ):
             if value is not None:
                 values[setting.name] = _convert(setting, value, source)
+                sources[setting.name] = source
                 break
     if from_file:
         raise InvalidSetting(f"Unknown in the configuration file: {', '.join(sorted(from_file))}.")
-    return _checked(Settings(**values))
+    return _checked(Settings(**values)), sources
 
 
 def _read_file(path: str | None) -> dict[str, Any]:

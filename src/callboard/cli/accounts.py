@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from callboard import config
-from callboard.cli.serving import CannotServe
+from callboard.cli.failures import CommandFailed
 from callboard.core.vault import Vault
 from callboard.db.sqlite import SqliteDatabase
 from callboard.runs import repository as run_rows
@@ -15,10 +15,10 @@ from callboard.users.service import UserService
 
 @asynccontextmanager
 async def opened_accounts(data_dir: Path | None) -> AsyncGenerator[UserService]:
-    """The accounts. Raises CannotServe when no server has been started on the folder yet."""
+    """The accounts. Raises CommandFailed when no server has been started on the folder yet."""
     root = config.load({"data_dir": data_dir}, os.environ).data_dir
     if not (root / "callboard.db").exists():
-        raise CannotServe(f"There is nothing in {root} yet. Start `callboard up` first.")
+        raise CommandFailed(f"There is nothing in {root} yet. Start `callboard up` first.")
     db = SqliteDatabase(root / "callboard.db")
     try:
         vault = Vault((root / "master.key").read_bytes())

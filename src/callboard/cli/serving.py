@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
@@ -18,7 +17,6 @@ from callboard.cli.failures import CommandFailed
 from callboard.config import Settings
 from callboard.datadir import DataDir, DataDirInUse
 from callboard.executors.process import LauncherFailed
-
 
 WhileServing: TypeAlias = Callable[[Callboard, asyncio.Event], Awaitable[bool]]
 _Asgi: TypeAlias = Callable[..., Awaitable[None]]
@@ -48,6 +46,32 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+async def serve_until_signal(settings: Settings) -> None:
+    """`callboard up`. Raises CommandFailed."""
+
+    async def until_signal(callboard: Callboard, stopped: asyncio.Event) -> bool:
+        print(banner(callboard), flush=True)
+        return await first_signal(stopped) is not signal.SIGTERM
+
+    configure_logging(settings.log_level)
+    await serve(settings, until_signal)
+
+
+def banner(callboard: Callboard) -> str:
+    """What an operator wants to know first. The last line tells programs that the server is ready."""
+    data_dir = callboard.settings.data_dir
+    rungs = ", ".join(f"{part}: {rung}" for part, rung in callboard.executor.rungs().items())
+    lines = [
+        f"Callboard is ready at {callboard.url}",
+        f"  token    {data_dir / 'token'}",
+        f"  data     {data_dir}",
+        f"  sandbox  {rungs}",
+        *(f"  note     {note}" for note in callboard.executor.notes),
+        "  clients  run `callboard env` for what to set",
+    ]
+    return "\n".join(lines)
 
 
 async def serve(settings: Settings, while_serving: WhileServing) -> None:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from callboard.cli.accounts import opened_accounts
-from callboard.cli.serving import CannotServe, run
+from callboard.cli.failures import CommandFailed, run
 from callboard.core.errors import ApiError
 
 app = typer.Typer(help="API tokens.", no_args_is_help=True)
@@ -26,10 +25,13 @@ def create(
     """Create a token and print it. It is shown this once: only its hash is kept."""
 
     async def main() -> None:
+        # Imported late: opening a database costs time that other commands need not pay.
+        from callboard.cli.accounts import opened_accounts
+
         async with opened_accounts(data_dir) as accounts:
             try:
                 print(await accounts.create_token(user, name=name))
             except ApiError as error:
-                raise CannotServe(error.message) from error
+                raise CommandFailed(error.message) from error
 
-    run(main)
+    run(main())

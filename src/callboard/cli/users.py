@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from callboard.cli.accounts import opened_accounts
-from callboard.cli.serving import CannotServe, run
+from callboard.cli.failures import CommandFailed, run
 from callboard.core.errors import ApiError
 
 app = typer.Typer(help="Accounts of a server.", no_args_is_help=True)
@@ -25,11 +24,14 @@ def create(
     """Create an account and print an API token of it."""
 
     async def main() -> None:
+        # Imported late: opening a database costs time that other commands need not pay.
+        from callboard.cli.accounts import opened_accounts
+
         async with opened_accounts(data_dir) as accounts:
             try:
                 await accounts.create(name)
                 print(await accounts.create_token(name))
             except ApiError as error:
-                raise CannotServe(error.message) from error
+                raise CommandFailed(error.message) from error
 
-    run(main)
+    run(main())
