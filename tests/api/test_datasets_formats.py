@@ -197,9 +197,35 @@ async def test_xml_replaces_what_xml_does_not_allow(api: Client):
 
 
 async def test_xml_shows_what_is_nested_very_deep_as_json(api: Client):
-    deep = b'{"a":' * 300 + b"1" + b"}" * 300
-    shown = await xml_item(api, deep)
-    assert "<a>{&quot;a&quot;:" in shown.replace('"', "&quot;")
+    shown = await xml_item(api, b'{"a":' * 70 + b'[1.50,"x"]' + b"}" * 70)
+    assert shown == (
+        "<item>" + "<a>" * 64 + '{"a":' * 6 + '[1.50,"x"]' + "}" * 6 + "</a>" * 64 + "</item>"
+    )
+
+
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv", "html", "xml", "rss", "xlsx"])
+@pytest.mark.parametrize("opening", ['{"a":', '{"":', '{"@":', '{"#":', "["])
+async def test_what_is_nested_as_deep_as_allowed_goes_into_every_format(
+    api: Client, format_: str, opening: str
+):
+    closing = {"{": "}", "[": "]"}[opening[0]]
+    dataset = await DatasetClient.create(api)
+    await dataset.push(f'{{"x":{opening * 399}1.5{closing * 399}}}'.encode())
+    assert (await dataset.read(format=format_)).status == 200
+    assert (await dataset.read(format=format_, flatten="x", unwind="x")).status == 200
+
+
+@pytest.mark.parametrize("format_", ["csv", "html", "xml", "rss", "xlsx"])
+async def test_an_integer_beyond_all_bounds_is_shown_by_its_digits(api: Client, format_):
+    dataset = await DatasetClient.create(api)
+    digits = "9" * 5000
+    await dataset.push(b'{"s":"text","n":%s,"list":[1.50,null,{}],"z":null}' % digits.encode())
+    reply = await dataset.read(format=format_)
+    assert reply.status == 200
+    if format_ == "csv":
+        assert reply.body.decode() == (f"{BOM}s,n,list/0,list/1,list/2,z\ntext,{digits},1.50,,,\n")
+    elif format_ != "xlsx":
+        assert digits in reply.body.decode()
 
 
 async def test_root_and_row_of_xml_can_be_named(api: Client):

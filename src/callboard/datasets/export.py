@@ -1,7 +1,7 @@
 """Streaming items out: page by page through the database's readers, never more than a page in memory.
 
-A page is read, transformed and written in the reader's own thread, so the event loop is free for others. Positions
-never change, so pages read one after another are one consistent whole.
+A page is read, transformed and written in threads, so the event loop is free for others: a small page all in the
+database's reader, a large one in two turns. Positions never change, so pages read one after another are one whole.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from callboard.datasets.model import Span
 from callboard.db.base import Database
 
 CHUNK_BYTES: Final = 524_288
+_AT_ONCE_BYTES: Final = 65_536
 CLOSING_THREAD: Final = "dataset-export-close"
 
 _Work: TypeAlias = Callable[[list[bytes], bool, bool], Steps]
@@ -60,6 +61,9 @@ class Pass:
         self._rest = self._rest.after(len(items))
         steps = self._work(items, self._is_first, self._rest.count == 0)
         self._is_first = False
+        if sum(map(len, items)) > _AT_ONCE_BYTES:
+            self._steps = steps  # too long to keep a reader of the database from others
+            return b""
         return self._advance(steps)
 
     def _advance(self, steps: Steps) -> bytes:

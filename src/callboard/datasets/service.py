@@ -1,8 +1,9 @@
 """The operations on datasets: pushing items, reading them, and statistics of their fields."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -20,11 +21,14 @@ from callboard.datasets.item_query import Reading
 from callboard.datasets.model import UNLIMITED, ItemPage, ItemQuery, Span
 from callboard.datasets.statistics import FieldStatistics, Survey
 from callboard.datasets.validation import check_items, check_schema, fields_of
-from callboard.db.base import Database
+from callboard.db.base import Database, Unit
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import Storage, StorageKind
 from callboard.storages.service import Need, StorageService
 from callboard.usage.meter import Meter, Service
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _OFF_LOOP_FROM_BYTES: Final = 32_768
 _REMEMBERED: Final = 2048
@@ -154,11 +158,11 @@ class DatasetService(StorageService):
         return survey.fields
 
 
-async def _in_time(size: int, work: Any, *args: Any) -> Any:
+async def _in_time(size: int, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
     """Small work at once, larger in a thread: changing threads has its price too."""
     if size < _OFF_LOOP_FROM_BYTES:
-        return work(*args)
-    return await asyncio.to_thread(work, *args)
+        return work(*args, **options)
+    return await asyncio.to_thread(work, *args, **options)
 
 
 def _short_schema_text(schema: Any) -> str | None:
@@ -166,7 +170,7 @@ def _short_schema_text(schema: Any) -> str | None:
     return text if text and len(text) <= _REMEMBERED_SCHEMA else None
 
 
-def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Any:
+def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[None]:
     def unit(tx: Connection) -> None:
         place = repository.make_room(tx, pk, incoming, at=clock.now())
         if place is None:

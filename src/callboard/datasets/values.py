@@ -89,7 +89,7 @@ def text_of(value: Value) -> str:
 def _with_fractions(value: Value) -> Value:
     """The value with the texts of fractions as numbers again."""
     if type(value) is Fraction:
-        return Raw(value)
+        return Raw(value.encode())
     if type(value) is dict:
         members = cast("Record", value)
         return {name: _with_fractions(member) for name, member in members.items()}
