@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from callboard import config
+from callboard.cli.columns import show_columns
 from callboard.cli.failures import fail
 from callboard.config import InvalidSetting
 
@@ -36,11 +35,15 @@ def show(
     except InvalidSetting as error:
         fail(error)
     else:
-        table = Table("Setting", "Value", "From", box=None, pad_edge=False)
-        for setting in config.setting_fields():
-            value = shown(getattr(in_force, setting.name))
-            table.add_row(setting.name, value, sources.get(setting.name, "default"))
-        Console(soft_wrap=True, highlight=False, markup=False).print(table)
+        rows = [
+            (
+                setting.name,
+                shown(getattr(in_force, setting.name)),
+                sources.get(setting.name, "default"),
+            )
+            for setting in config.setting_fields()
+        ]
+        show_columns([("SETTING", "VALUE", "FROM"), *rows], indent="")
 
 
 def shown(value: Any) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,10 +15,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from callboard import config
+from callboard.cli.columns import show_columns
 from callboard.cli.failures import run
 from callboard.cli.machine import (
     TOOLS,
@@ -101,6 +101,7 @@ async def _isolation(settings: Settings) -> tuple[Mapping[str, str], tuple[str, 
     from callboard.executors.process import LauncherFailed, Options, ProcessExecutor
 
     options = Options(
+        api_port=_free_port(),
         allow_local_network=settings.allow_local_network,
         allow_unsandboxed=settings.allow_unsandboxed,
     )
@@ -114,6 +115,13 @@ async def _isolation(settings: Settings) -> tuple[Mapping[str, str], tuple[str, 
             return executor.rungs(), executor.notes, ""
         finally:
             await executor.close(stop_jobs=True)
+
+
+def _free_port() -> int:
+    """As a server has one: networks of runs are judged by whether they reach it."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
 
 
 class _Nobody:
@@ -139,36 +147,25 @@ def _problems(settings: Settings, rungs: Mapping[str, str], failure: str) -> lis
 
 
 def _show(report: Report) -> None:
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print("Isolation of runs")
-    console.print(_isolation_table(report))
+    print("Isolation of runs")
+    show_columns((part, _rated(rung), _PARTS.get(part, "")) for part, rung in report.rungs.items())
     for note in report.notes:
-        console.print(f"  {note}")
-    console.print("\nPrograms")
-    console.print(_tools_table(report))
+        print(f"  {note}")
+    print("\nPrograms")
+    show_columns((tool.name, report.tools[tool.name] or "-", tool.use) for tool in TOOLS)
+    print("\nMachine")
     available = report.available_memory_mbytes
-    console.print("\nMachine")
-    console.print(f"  processors  {report.processors}")
-    console.print(
-        f"  memory      {report.memory_mbytes} MB for runs and builds"
-        + ("" if available is None else f", {available} MB available now")
+    free_now = "" if available is None else f"; {available} MB are free now"
+    show_columns(
+        [
+            ("processors", str(report.processors)),
+            ("memory", f"{report.memory_mbytes} MB for runs and builds{free_now}"),
+            ("data", f"{report.data_dir}, {report.free_disk_mbytes} MB free"),
+        ]
     )
-    console.print(f"  data        {report.data_dir}, {report.free_disk_mbytes} MB free")
-    console.print()
-    for problem in report.problems or ("Actors can be run.",):
-        console.print(problem)
+    print()
+    print("\n".join(report.problems or ("Actors can be run.",)))
 
 
-def _isolation_table(report: Report) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for part, rung in report.rungs.items():
-        weak = "  (weak)" if rung in _WEAK else ""
-        table.add_row(f"  {part}", rung + weak, _PARTS.get(part, ""))
-    return table
-
-
-def _tools_table(report: Report) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for tool in TOOLS:
-        table.add_row(f"  {tool.name}", report.tools[tool.name] or "not installed", tool.use)
-    return table
+def _rated(rung: str) -> str:
+    return f"{rung} (weak)" if rung in _WEAK else rung

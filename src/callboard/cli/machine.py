@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TOOL_SECS = 10
-_VERSION = re.compile(r"\d+(\.\d+)+[\w.+-]*")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ async def tool_version(tool: Tool) -> str | None:
         process.kill()
         await process.wait()
         return "installed"
-    match = _VERSION.search(output.decode(errors="replace"))
+    match = _VERSION.search(output.decode(errors="replace").partition("\n")[0])
     return match[0] if match else "installed"
 
 
