@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.actors import ActorMaker
 from tests.server import Client
 

@@ -11,7 +11,14 @@ from callboard.storages.signatures import sign_storage
 
 
 def dataset_row_wire(dataset: Storage, *, base_url: str) -> dict[str, Any]:
-    """A dataset in a list: nothing that opens it."""
+    """A dataset in a list: nothing that opens it, and a name that is always a text.
+
+    The Python client cannot read a list with a name that is null.
+    """
+    return _plain_wire(dataset, base_url=base_url) | {"name": dataset.name or ""}
+
+
+def _plain_wire(dataset: Storage, *, base_url: str) -> dict[str, Any]:
     return {
         **base_wire(dataset, console_url=f"{base_url}/console/storage/datasets/{dataset.id}"),
         "itemCount": dataset.item_count,
@@ -29,7 +36,7 @@ def dataset_row_wire(dataset: Storage, *, base_url: str) -> dict[str, Any]:
 
 def dataset_wire(dataset: Storage, *, base_url: str, caller: Caller | None) -> dict[str, Any]:
     return {
-        **dataset_row_wire(dataset, base_url=base_url),
+        **_plain_wire(dataset, base_url=base_url),
         "itemsPublicUrl": _items_url(dataset, base_url=base_url, caller=caller),
         **signing_secret_for(dataset, caller),
     }

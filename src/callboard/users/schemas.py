@@ -30,7 +30,7 @@ def public_wire(user: User) -> dict[str, Any]:
 
 
 def private_wire(user: User, caller: Caller) -> dict[str, Any]:
-    """`users/me`. A run sees no plan, e-mail or profile."""
+    """`users/me`. A run sees no plan or profile. Accounts have no e-mail address, and clients refuse a made-up one."""
     wire: dict[str, Any] = {
         "id": user.id,
         "username": user.username,
@@ -41,7 +41,6 @@ def private_wire(user: User, caller: Caller) -> dict[str, Any]:
     }
     if caller.run_id is None:
         wire |= {
-            "email": f"{user.username}@localhost",
             "profile": profile_wire(user),
             "plan": plan_wire(),
         }
