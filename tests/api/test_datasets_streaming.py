@@ -10,7 +10,7 @@ import aiohttp
 from tests.api.dataset_client import DatasetClient
 from tests.server import Client, Server
 
-ITEMS = 40_000
+ITEMS = 30_000
 MAX_GROWTH_KIB = 32 * 1024
 
 
