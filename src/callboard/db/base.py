@@ -1,7 +1,8 @@
 """How the rest of Callboard reaches its rows: synchronous units of work, run off the event loop.
 
 A unit is a plain function of a connection, free of side effects outside the database: what it did is undone when
-it raises, and no one else sees it before it is durable.
+it raises, and no one else sees it before it is durable. It may be run a second time, after all that its first time
+did was undone.
 """
 
 from abc import ABC, abstractmethod

@@ -5,15 +5,18 @@ is under way goes into the next one together, so a disk flush serves many caller
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from callboard.db.base import Database, Unit
@@ -33,7 +36,7 @@ class _Job:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        if self.future.cancelled():
+        if self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -45,15 +48,21 @@ class SqliteDatabase(Database):
     """The embedded database: one file, owned by one server process."""
 
     def __init__(self, path: Path) -> None:
+        # Made here so that nobody else may read it; the files beside it get the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1)
         upgrade(self._writer_engine)
-        self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS)
+        self._connection = self._writer_engine.connect()
+        self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS, is_read_only=True)
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._is_closed = False
         self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
         self._writer.start()
 
     async def write(self, unit: Unit[T]) -> T:
+        if self._is_closed:
+            raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         job = _Job(unit, loop.create_future(), loop)
         self._jobs.put(job)
@@ -67,18 +76,20 @@ class SqliteDatabase(Database):
             return unit(connection)
 
     async def close(self) -> None:
+        self._is_closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
+        self._connection.close()
         self._reader_engine.dispose()
         self._writer_engine.dispose()
 
     def _write_loop(self) -> None:
-        with self._writer_engine.connect() as connection:
-            while group := self._next_group():
-                _commit(connection, group)
-                for loop in {job.loop for job in group}:
-                    mine = [job for job in group if job.loop is loop]
+        while group := self._next_group():
+            _commit(self._connection, group)
+            for loop in {job.loop for job in group}:
+                mine = [job for job in group if job.loop is loop]
+                with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
                     loop.call_soon_threadsafe(_settle, mine)
 
     def _next_group(self) -> list[_Job]:
@@ -103,18 +114,34 @@ def _settle(jobs: Sequence[_Job]) -> None:
         job.settle()
 
 
+class _TransactionLost(Exception):
+    """SQLite has undone the whole transaction: on some errors, such as a full disk, it does."""
+
+
 def _commit(connection: Connection, group: Sequence[_Job]) -> None:
-    """Run the group in one transaction, each unit in a savepoint of its own when there are several."""
+    """Run the group in one transaction; where that comes to nothing, each unit in one of its own."""
+    if len(group) > 1 and _commit_together(connection, group):
+        return
+    for job in group:
+        _commit_alone(connection, job)
+
+
+def _commit_together(connection: Connection, group: Sequence[_Job]) -> bool:
+    """Whether the group's fate is settled. If not, nothing of it was kept."""
     try:
-        with connection.begin():
-            for job in group:
-                if len(group) == 1:
-                    job.value = job.unit(connection)
-                else:
-                    _run_in_savepoint(connection, job)
-    except BaseException as error:  # noqa: BLE001 - the callers get it; the writer must live on
+        transaction = connection.begin()
+    except DBAPIError as error:
         for job in group:
-            job.error = job.error or error
+            job.error = error
+        return True
+    try:
+        with transaction:
+            for job in group:
+                _run_in_savepoint(connection, job)
+                _require_transaction(connection)
+    except Exception:  # noqa: BLE001 - whatever it was, the units are to be tried one by one
+        return False
+    return True
 
 
 def _run_in_savepoint(connection: Connection, job: _Job) -> None:
@@ -122,10 +149,34 @@ def _run_in_savepoint(connection: Connection, job: _Job) -> None:
         with connection.begin_nested():
             job.value = job.unit(connection)
     except BaseException as error:  # noqa: BLE001 - this caller gets it; the others' units stand
-        job.error = error
+        job.error = _raisable(error)
 
 
-def _engine(path: Path, *, begin: str, size: int) -> Engine:
+def _commit_alone(connection: Connection, job: _Job) -> None:
+    job.value, job.error = None, None
+    try:
+        with connection.begin():
+            job.value = job.unit(connection)
+            _require_transaction(connection)
+    except BaseException as error:  # noqa: BLE001 - the caller gets it; the writer must live on
+        job.error = _raisable(error)
+
+
+def _require_transaction(connection: Connection) -> None:
+    """The driver commits without complaint when there is nothing to commit any more."""
+    driver: Any = connection.connection.dbapi_connection
+    if not driver.in_transaction:
+        raise _TransactionLost("the transaction was lost before it could be committed")
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """A future refuses this one exception, and its caller would wait for ever."""
+    return (
+        RuntimeError("a unit let StopIteration out") if isinstance(error, StopIteration) else error
+    )
+
+
+def _engine(path: Path, *, begin: str, size: int, is_read_only: bool = False) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=QueuePool,
@@ -133,6 +184,7 @@ def _engine(path: Path, *, begin: str, size: int) -> Engine:
         max_overflow=0,
         connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": 512},
         query_cache_size=2000,
+        hide_parameters=True,  # what users store must not get into logs by way of errors
     )
 
     def configure(dbapi_connection: Any, _record: object) -> None:
@@ -144,6 +196,7 @@ def _engine(path: Path, *, begin: str, size: int) -> Engine:
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16000",
+            f"query_only={is_read_only:d}",
             "mmap_size=0",  # mapped pages would count as the server's memory, for every connection anew
         ):
             cursor.execute(f"PRAGMA {pragma}")
