@@ -44,6 +44,8 @@ from callboard.request_queues.endpoints import RequestQueueEndpoints
 from callboard.request_queues.service import RequestQueueService
 from callboard.routes import Endpoints, all_routes
 from callboard.runs import repository as run_rows
+from callboard.runs.change_endpoints import RunChangeEndpoints
+from callboard.runs.changes import RunChanges
 from callboard.runs.endpoints import RunEndpoints
 from callboard.runs.environment import Addresses
 from callboard.runs.events import RunEvents
@@ -206,6 +208,9 @@ class Callboard:
                 )
             ),
             runs=run_endpoints,
+            changes=RunChangeEndpoints(
+                RunChanges(db, runs, self._runs, stores, budget, vault, logs), run_endpoints
+            ),
             tasks=TaskEndpoints(TaskService(db, runs), run_endpoints, sync),
             datasets=DatasetEndpoints(datasets),
             stores=KeyValueStoreEndpoints(stores),
@@ -234,7 +239,13 @@ class Callboard:
 
     async def _start_dispatcher(self, db: Database) -> None:
         allow_private = self.settings.allow_local_network or self.settings.is_loopback
-        dispatcher = Dispatcher(db, self.signals, allow_private=allow_private, own_urls=(self.url,))
+        dispatcher = Dispatcher(
+            db,
+            self.signals,
+            allow_private=allow_private,
+            own_urls=(self.url,),
+            token_for=self.users.webhook_token,
+        )
         loop = asyncio.create_task(dispatcher.run(), name="webhook dispatcher")
 
         async def stop() -> None:

@@ -14,6 +14,7 @@ from callboard.datasets.endpoints import DatasetEndpoints
 from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
 from callboard.logs.endpoints import LogEndpoints
 from callboard.request_queues.endpoints import RequestQueueEndpoints
+from callboard.runs.change_endpoints import RunChangeEndpoints
 from callboard.runs.endpoints import RunEndpoints
 from callboard.runs.errors import (
     InputNotJson,
@@ -56,6 +57,7 @@ class Endpoints:
     actors: ActorEndpoints
     builds: BuildEndpoints
     runs: RunEndpoints
+    changes: RunChangeEndpoints
     tasks: TaskEndpoints
     datasets: DatasetEndpoints
     stores: KeyValueStoreEndpoints
@@ -151,6 +153,8 @@ def actor_routes(e: Endpoints) -> list[Route]:
         Route("POST", f"{one}/runs", e.runs.start),
         Route("GET", f"{one}/runs/{{runId}}", e.runs.get, OPTIONAL),
         Route("POST", f"{one}/runs/{{runId}}/abort", e.runs.abort),
+        Route("POST", f"{one}/runs/{{runId}}/metamorph", e.changes.metamorph),
+        Route("POST", f"{one}/runs/{{runId}}/resurrect", e.changes.resurrect),
         *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.runs.resolve_last_of_actor),
         *sync_routes(
             one, e.runs.run_sync, e.runs.run_sync_get_dataset_items, words=SYNC_ACTOR_WORDS
@@ -192,6 +196,10 @@ def run_routes(e: Endpoints) -> list[Route]:
         Route("PUT", one, e.runs.update),
         Route("DELETE", one, e.runs.delete),
         Route("POST", f"{one}/abort", e.runs.abort),
+        Route("POST", f"{one}/reboot", e.changes.reboot),
+        Route("POST", f"{one}/metamorph", e.changes.metamorph),
+        Route("POST", f"{one}/resurrect", e.changes.resurrect),
+        Route("POST", f"{one}/charge", e.changes.charge),
         *mount(one, run_part_routes(e), resolve=e.runs.resolve_run),
     ]
 
@@ -201,6 +209,8 @@ def last_run_routes(e: Endpoints) -> list[Route]:
     return [
         Route("GET", "", e.runs.get),
         Route("POST", "/abort", e.runs.abort),
+        Route("POST", "/reboot", e.changes.reboot),
+        Route("POST", "/metamorph", e.changes.metamorph),
         *(replace(route, auth=Auth.REQUIRED) for route in run_part_routes(e)),
     ]
 

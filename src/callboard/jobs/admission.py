@@ -26,6 +26,10 @@ class MemoryBudget:
         """Whether that much can ever be had."""
         return mbytes <= self.limit_mbytes
 
+    def has_room(self, mbytes: int) -> bool:
+        """Whether that much could be had at once."""
+        return not self._waiting and self.used_mbytes + mbytes <= self.limit_mbytes
+
     @asynccontextmanager
     async def reserve(self, mbytes: int, *, is_running: bool = False) -> AsyncGenerator[None]:
         """Hold `mbytes`, after waiting for them. What `is_running` already is counted, but does not wait."""

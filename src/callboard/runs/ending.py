@@ -11,6 +11,7 @@ from callboard.core.clock import to_millis
 from callboard.core.jobs import JobStatus
 from callboard.executors.base import Exit, ExitCause
 from callboard.runs import repository
+from callboard.runs.charges import counted_at_end
 from callboard.runs.model import Run
 from callboard.runs.schemas import run_wire, stats_wire
 from callboard.usage.meter import run_totals, store_run
@@ -85,7 +86,9 @@ def end_run(
     store_run(tx, run.id, used or {})
     since = run.attempts.running_since_millis
     millis = run.attempts.run_millis + (0 if since is None else max(0, to_millis(at) - since))
-    compute_units = run.memory_mbytes / 1024 * millis / 3_600_000
+    compute_units = run.attempts.compute_units + (
+        run.memory_mbytes / 1024 * (millis - run.attempts.run_millis) / 3_600_000
+    )
     stats: dict[str, Any] = {
         **run.stats,
         **({} if end is None else stats_wire(end.stats)),
@@ -103,6 +106,7 @@ def end_run(
         exit_code=None if end is None else exit_code_of(end),
         stats=stats,
         usage={**run_totals(tx, run.id), "ACTOR_COMPUTE_UNITS": compute_units},
+        charged_event_counts=counted_at_end(tx, run),
     )
     repository.change(
         tx,
@@ -113,6 +117,7 @@ def end_run(
         exit_code=ended.exit_code,
         stats=ended.stats,
         usage=ended.usage,
+        charged_event_counts=ended.charged_event_counts,
     )
     publish(tx, run_event(_END_EVENT[status], ended))
     return ended

@@ -63,11 +63,11 @@ def run_environment(
     """The platform's variables, over the version's own ones; only the web server port is the version's to choose."""
     port = custom.get("ACTOR_WEB_SERVER_PORT", str(WEB_SERVER_PORT))
     values: dict[str, str | None] = {
-        "ACTOR_ID": run.actor_id,
+        "ACTOR_ID": actor.id,
         "ACTOR_FULL_NAME": actor.full_name,
         "ACTOR_RUN_ID": run.id,
         "ACTOR_TASK_ID": run.task_id or "",
-        "ACTOR_BUILD_ID": run.build_id,
+        "ACTOR_BUILD_ID": build.id,
         "ACTOR_BUILD_NUMBER": build.build_number,
         "ACTOR_BUILD_TAGS": ",".join(tags),
         "ACTOR_DEFAULT_DATASET_ID": run.default_dataset_id,
@@ -100,7 +100,7 @@ def run_environment(
         if run.pricing_info
         else None,
         "APIFY_CHARGED_ACTOR_EVENT_COUNTS": msgspec.json.encode(run.charged_event_counts).decode()
-        if run.charged_event_counts
+        if run.charged_event_counts is not None
         else None,
     }
     given = {name: value for name, value in values.items() if value is not None}

@@ -68,9 +68,35 @@ class JobFinished(ApiError):
     message = "The run has finished already."
 
 
+class RunNotRunning(ApiError):
+    status, type = 400, "invalid-request"
+    message = "This is possible only while the run's status is RUNNING."
+
+
 class RunNotFinished(ApiError):
     status, type = 400, "invalid-request"
     message = "Only a finished run can be resurrected."
+
+
+class MaxMetamorphsExceeded(ApiError):
+    status, type = 400, "max-metamorphs-exceeded"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A run can metamorph at most {limit} times.")
+
+
+class NotPayPerEvent(ApiError):
+    status, type = 400, "cannot-charge-non-pay-per-event-actor"
+    message = "Only runs of Actors with pay-per-event pricing can charge for events."
+
+
+class SyntheticEvent(ApiError):
+    """The platform counts these by itself."""
+
+    status, type = 400, "cannot-charge-apify-event"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'Event "{name}" is charged automatically and cannot be charged by hand.')
 
 
 class CannotSetTerminalMessage(ApiError):

@@ -57,8 +57,9 @@ class RunLauncher:
         return self._spec(run, actor, build, keys), ""
 
     def _look_up(self, tx: Connection, run: Run) -> tuple[Actor, Build, KeyPair | None] | str:
-        actor = actor_rows.by_id(tx, run.actor_id)
-        build = build_rows.by_id(tx, run.build_id)
+        actor_id, build_id = run.program
+        actor = actor_rows.by_id(tx, actor_id)
+        build = build_rows.by_id(tx, build_id)
         if actor is None:
             return "its Actor has been deleted"
         if build is None or build.image is None:

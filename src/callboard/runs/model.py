@@ -19,12 +19,16 @@ class Attempts:
     """
 
     number: int = 1
+    started: int = 1
+    """The newest start that there may be a job of: the jobs of all starts before it are over and on record."""
     running_since_millis: int | None = None
     """When the run became RUNNING, or was resurrected: its timeout counts from here."""
     restarted_at_millis: tuple[int, ...] = ()
     """Restarts on error."""
     run_millis: int = 0
     """Time spent by attempts before the last resurrection."""
+    compute_units: float = 0
+    """Used by attempts before the last resurrection."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Run:
     output: dict[str, str] | None
     attempts: Attempts
     sandbox: dict[str, str] | None
+
+    @property
+    def program(self) -> tuple[str, str]:
+        """Actor and build of the program that runs now: after a metamorph not the run's own."""
+        if not self.metamorphs:
+            return self.actor_id, self.build_id
+        newest = self.metamorphs[-1]
+        return newest["actorId"], newest["buildId"]
 
     @property
     def timeout_secs(self) -> int:

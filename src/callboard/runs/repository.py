@@ -1,7 +1,7 @@
 """Rows of runs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller
 from callboard.core.jobs import JobStatus
-from callboard.db.tables import runs, users
+from callboard.db.tables import charges, run_usage, runs, users
 from callboard.runs.model import Attempts, Run
 
 _RUN = select(*(runs.c[field.name] for field in fields(Run)))
@@ -91,13 +91,38 @@ def insert_run(tx: Connection, run: Run) -> None:
     )
 
 
+def save(tx: Connection, run: Run) -> None:
+    """Put the run in place of the row with its id."""
+    change(tx, run.id, **{field.name: getattr(run, field.name) for field in fields(Run)})
+
+
 def change(tx: Connection, run_id: str, **values: Any) -> None:
     if isinstance(values.get("attempts"), Attempts):
         values["attempts"] = asdict(values["attempts"])
     tx.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 
+def with_counts(tx: Connection, run: Run, counts: dict[str, int]) -> Run:
+    """The run with these counts of charged events, which are written."""
+    change(tx, run.id, charged_event_counts=counts)
+    return replace(run, charged_event_counts=counts)
+
+
+def note_charge(tx: Connection, run_id: str, idempotency_key: str, *, at: datetime) -> bool:
+    """Remember a charge's key. False when the run has used it before."""
+    key = (charges.c.run_id == run_id) & (charges.c.idempotency_key == idempotency_key)
+    if tx.execute(select(charges.c.run_id).where(key)).first() is not None:
+        return False
+    tx.execute(
+        insert(charges).values(run_id=run_id, idempotency_key=idempotency_key, created_at=at)
+    )
+    return True
+
+
 def remove(tx: Connection, run_id: str) -> None:
+    """Also what stands beside it: its usage and the keys of its charges."""
+    tx.execute(delete(charges).where(charges.c.run_id == run_id))
+    tx.execute(delete(run_usage).where(run_usage.c.run_id == run_id))
     tx.execute(delete(runs).where(runs.c.id == run_id))
 
 

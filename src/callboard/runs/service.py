@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.model import Actor
+from callboard.actors.pricing import current_pricing
 from callboard.actors.service import find_actor
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import Ref
@@ -26,11 +27,11 @@ from callboard.core.signals import Signals
 from callboard.core.vault import Vault
 from callboard.db.base import Database
 from callboard.inputs.input_schema import InputSchema
-from callboard.inputs.secret_input import KeyPair
 from callboard.jobs.admission import MemoryBudget
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.service import job_topic
 from callboard.runs import repository
+from callboard.runs.charges import initial_counts
 from callboard.runs.ending import end_run, run_event
 from callboard.runs.errors import (
     ActorMemoryLimitExceeded,
@@ -39,8 +40,8 @@ from callboard.runs.errors import (
     RunNotFound,
 )
 from callboard.runs.events import RunEvents
-from callboard.runs.input import RunInput, encrypted, schema_of
-from callboard.runs.keys import ensure_input_keys
+from callboard.runs.input import RunInput, schema_of
+from callboard.runs.keys import protected_input
 from callboard.runs.model import Attempts, Run
 from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
 from callboard.runs.repository import RunFilter
@@ -110,7 +111,9 @@ class RunService:
         )
         if not self._budget.fits(options.memory_mbytes):
             raise ActorMemoryLimitExceeded(options.memory_mbytes, self._budget.limit_mbytes)
-        run_input = await self._protected(caller, found, schema, run_input)
+        run_input = await protected_input(
+            self._db, self._vault, found, caller.user_id, schema, run_input
+        )
         run = await self._create(caller, found, build, options, run_input, request)
         self._supervisor.submit(run)
         return run
@@ -132,20 +135,6 @@ class RunService:
         actor, build = await self._db.read(unit)
         schema = None if build.input_schema is None else schema_of(build.input_schema)
         return actor, build, schema
-
-    async def _protected(
-        self, caller: Caller, actor: Actor, schema: InputSchema | None, run_input: RunInput | None
-    ) -> RunInput | None:
-        """The input with its secrets encrypted for this account and Actor."""
-        if schema is None or run_input is None or run_input.value is None:
-            return run_input
-        if not any(run_input.value.get(name) for name in schema.secret_fields):
-            return run_input
-        fresh = await asyncio.to_thread(KeyPair.generate)
-        keys = await self._db.write(
-            lambda tx: ensure_input_keys(tx, self._vault, actor.id, caller.user_id, fresh)
-        )
-        return encrypted(run_input, schema, lambda: keys.public_key_pem)
 
     async def _create(
         self,
@@ -347,6 +336,7 @@ def _new_run(
     storages: _Storages,
 ) -> Run:
     """A READY run."""
+    pricing = current_pricing(actor.fields, storages.at)
     dataset_id, store_id, queue_id = storages.dataset_id, storages.store_id, storages.queue_id
     return Run(
         id=storages.run_id,
@@ -378,8 +368,8 @@ def _new_run(
         input_key=INPUT_KEY,
         general_access=GeneralAccess.FOLLOW_USER_SETTING,
         permission_level=options.permission_level,
-        charged_event_counts=None,
-        pricing_info=None,
+        charged_event_counts=initial_counts(pricing, options.memory_mbytes),
+        pricing_info=pricing,
         metamorphs=None,
         output=None,
         attempts=Attempts(),

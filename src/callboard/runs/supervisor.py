@@ -70,10 +70,20 @@ class RunSupervisor:
 
     def submit(self, run: Run) -> None:
         """Drive the run in the background."""
-        if run.id not in self._driving:
-            task = asyncio.create_task(self._drive(run), name=f"run {run.id}")
-            self._driving[run.id] = task
-            task.add_done_callback(lambda _: self._driving.pop(run.id, None))
+        before = self._driving.get(run.id)
+        task = asyncio.create_task(self._drive_after(before, run), name=f"run {run.id}")
+        self._driving[run.id] = task
+        task.add_done_callback(lambda _: self._forget_drive(run.id, task))
+
+    def _forget_drive(self, run_id: str, task: "asyncio.Task[None]") -> None:
+        if self._driving.get(run_id) is task:
+            del self._driving[run_id]
+
+    async def _drive_after(self, before: "asyncio.Task[None] | None", run: Run) -> None:
+        """A run that is resurrected may still be on its way to the end it had."""
+        if before is not None:
+            await asyncio.wait([before])
+        await self._drive(run)
 
     async def close(self) -> None:
         """Let go of all runs. Their jobs are the executor's to stop or to keep."""
@@ -101,8 +111,9 @@ class RunSupervisor:
             task.cancel()
 
     async def stop_attempt(self, run: Run) -> None:
-        """Kill the program of the run's present attempt."""
-        await self._launches.stop(job_name(run.id, run.attempts.number))
+        """Kill the program that the run has now. What comes then stands in the row."""
+        if run.id in self._driving:
+            await self._launches.stop(job_name(run.id, run.attempts.started))
 
     def stop_later(self, run: Run, after_secs: float = GRACE_SECS) -> None:
         """Kill it after a grace in which it may end by itself."""
@@ -141,6 +152,10 @@ class RunSupervisor:
         if run.status is JobStatus.READY:
             current = await self._db.write(lambda tx: _begin(tx, run.id, self._rungs()))
             self._signals.notify(job_topic(run.id))
+        elif run.attempts.started < run.attempts.number:
+            # An earlier server went down between asking for a new start and ending the old one.
+            current = replace(run, attempts=replace(run.attempts, number=run.attempts.started))
+            await self.stop_attempt(run)
         while current is not None:
             spec, cannot = await self._launcher.prepare(current)
             if spec is None:
@@ -162,12 +177,11 @@ class RunSupervisor:
         if after is None:
             return None
         if after.status.is_terminal:
-            self._meter.add(
-                run.user_id, None, Service.ACTOR_COMPUTE_UNITS, after.stats["computeUnits"]
-            )
+            compute_units = after.stats["computeUnits"] - after.attempts.compute_units
+            self._meter.add(run.user_id, None, Service.ACTOR_COMPUTE_UNITS, compute_units)
             log.info("run.finished", run_id=run.id, status=after.status, exit_code=after.exit_code)
             return None
-        self._logs.append(run.id, f"Starting again (start {after.attempts.number}).")
+        self._logs.append(run.id, _why_again(run, after))
         return after
 
 
@@ -176,7 +190,11 @@ def _begin(tx: Connection, run_id: str, rungs: dict[str, str]) -> Run | None:
     run = repository.by_id(tx, run_id)
     if run is None or run.status is not JobStatus.READY:
         return None
-    attempts = replace(run.attempts, running_since_millis=to_millis(clock.now()))
+    attempts = replace(
+        run.attempts,
+        started=run.attempts.number,
+        running_since_millis=to_millis(clock.now()),
+    )
     repository.change(tx, run_id, status=JobStatus.RUNNING, attempts=attempts, sandbox=rungs)
     return replace(run, status=JobStatus.RUNNING, attempts=attempts, sandbox=rungs)
 
@@ -187,7 +205,9 @@ def _after_attempt(tx: Connection, before: Run, end: Exit, used: dict[str, float
     if run is None or run.status.is_terminal:
         return run
     if run.attempts.number > before.attempts.number and run.status is JobStatus.RUNNING:
-        return run
+        attempts = replace(run.attempts, started=run.attempts.number)
+        repository.change(tx, run.id, attempts=attempts)
+        return replace(run, attempts=attempts)
     status, message = outcome(run, end)
     now = to_millis(clock.now())
     if (
@@ -204,11 +224,19 @@ def _restarted(tx: Connection, run: Run, now_millis: int) -> Run:
     attempts = replace(
         run.attempts,
         number=run.attempts.number + 1,
+        started=run.attempts.number + 1,
         restarted_at_millis=(*run.attempts.restarted_at_millis, now_millis),
     )
     stats = {**run.stats, "restartCount": run.stats.get("restartCount", 0) + 1}
     repository.change(tx, run.id, attempts=attempts, stats=stats)
     return replace(run, attempts=attempts, stats=stats)
+
+
+def _why_again(before: Run, after: Run) -> str:
+    if after.metamorphs and after.metamorphs != before.metamorphs:
+        actor_id, build_id = after.program
+        return f"Going on as Actor {actor_id}, build {build_id}."
+    return f"Starting again (start {after.attempts.number})."
 
 
 def _end_unfinished(tx: Connection, run_id: str, message: str) -> None:

@@ -1,0 +1,303 @@
+"""What makes a run's program start again: reboot, metamorph and resurrection. And charging, which may end it.
+
+A new start is asked for in the row, by raising the number of attempts, before the old program is stopped. The
+supervisor does the rest when that has ended, also after a crash.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from callboard.actors import repository as actor_rows
+from callboard.actors.errors import ActorNotFound
+from callboard.actors.model import Actor, PermissionLevel
+from callboard.actors.service import find_actor
+from callboard.api.refs import Ref
+from callboard.builds import repository as build_rows
+from callboard.builds.errors import BuildNotFound
+from callboard.builds.model import Build
+from callboard.builds.service import find_for_run
+from callboard.core import clock
+from callboard.core.caller import Caller
+from callboard.core.clock import iso, to_millis
+from callboard.core.errors import InsufficientPermissions
+from callboard.core.jobs import JobStatus
+from callboard.core.vault import Vault
+from callboard.db.base import Database
+from callboard.jobs.admission import MemoryBudget
+from callboard.key_value_stores.model import PreparedRecord
+from callboard.key_value_stores.service import KeyValueStoreService
+from callboard.logs.service import LogService
+from callboard.runs import repository
+from callboard.runs.charges import add_charge, is_over_cap
+from callboard.runs.ending import run_event
+from callboard.runs.errors import (
+    ActorMemoryLimitExceeded,
+    JobFinished,
+    MaxMetamorphsExceeded,
+    RunNotFinished,
+    RunNotRunning,
+)
+from callboard.runs.input import SentInput, input_for_actor, schema_of
+from callboard.runs.keys import protected_input
+from callboard.runs.model import Run
+from callboard.runs.options import RequestedOptions, build_ref
+from callboard.runs.service import RunService, own_run
+from callboard.runs.supervisor import RunSupervisor
+from callboard.webhooks.model import EventType
+from callboard.webhooks.service import publish
+
+METAMORPHS_MAX = 10
+
+
+@dataclass(frozen=True)
+class Charge:
+    event: str
+    count: int
+    idempotency_key: str | None
+
+
+class RunChanges:
+    def __init__(
+        self,
+        db: Database,
+        runs: RunService,
+        supervisor: RunSupervisor,
+        stores: KeyValueStoreService,
+        budget: MemoryBudget,
+        vault: Vault,
+        logs: LogService,
+    ) -> None:
+        self._db = db
+        self._runs = runs
+        self._supervisor = supervisor
+        self._stores = stores
+        self._budget = budget
+        self._vault = vault
+        self._logs = logs
+
+    async def reboot(self, caller: Caller, run_id: str) -> Run:
+        """Start the program of a RUNNING run anew, with the same storages. Raises RunNotRunning or JobFinished."""
+
+        def unit(tx: Connection) -> Run:
+            run = _running(tx, caller, run_id)
+            return _start_again(tx, run, stats=_counted(run, "rebootCount"))
+
+        return await self._replace_program(await self._db.write(unit))
+
+    async def metamorph(
+        self, caller: Caller, run_id: str, target: Ref, *, build: str | None, sent: SentInput
+    ) -> Run:
+        """Let the run go on as another Actor, with the same storages and an input of its own.
+
+        Raises ActorNotFound, MaxMetamorphsExceeded, InsufficientPermissions when a limited run asks for an Actor
+        with full permissions, and what starting that Actor with that input would raise.
+        """
+        actor, found, run = await self._db.read(
+            lambda tx: _metamorph_target(tx, caller, run_id, target, build)
+        )
+        record = await self._metamorph_input(actor, found, run, sent)
+
+        def unit(tx: Connection) -> Run:
+            return self._metamorphed(tx, _running(tx, caller, run_id), actor, found, record)
+
+        return await self._replace_program(await self._db.write(unit))
+
+    async def _metamorph_input(
+        self, actor: Actor, build: Build, run: Run, sent: SentInput
+    ) -> PreparedRecord | None:
+        schema = None if build.input_schema is None else schema_of(build.input_schema)
+        run_input = await protected_input(
+            self._db, self._vault, actor, run.user_id, schema, input_for_actor(sent, schema)
+        )
+        if run_input is None:
+            return None
+        return await self._stores.prepare(run_input.body, content_type=run_input.content_type)
+
+    def _metamorphed(
+        self, tx: Connection, run: Run, actor: Actor, build: Build, record: PreparedRecord | None
+    ) -> Run:
+        before = run.metamorphs or []
+        _check_count(before)
+        key = f"INPUT-METAMORPH-{len(before) + 1}"
+        if record is not None:
+            self._stores.store(tx, run.default_key_value_store_id, key, record)
+        entry = {
+            "createdAt": iso(clock.now()),
+            "actorId": actor.id,
+            "buildId": build.id,
+            "inputKey": key,
+        }
+        _note_metamorph(tx, actor.id)
+        return _start_again(
+            tx,
+            run,
+            input_key=key,
+            metamorphs=[*before, entry],
+            permission_level=_lower(run.permission_level, actor.permission_level),
+            stats=_counted(run, "metamorph"),
+        )
+
+    async def _replace_program(self, run: Run) -> Run:
+        await self._supervisor.stop_attempt(run)
+        self._supervisor.wake(run.id)
+        return run
+
+    async def resurrect(self, caller: Caller, run_id: str, requested: RequestedOptions) -> Run:
+        """Start a finished run again, with the same storages. What is not requested stays as it was.
+
+        Raises RunNotFinished, ActorMemoryLimitExceeded, ActorNotFound, or what a wrong `build` raises.
+        """
+
+        def unit(tx: Connection) -> Run:
+            run = own_run(tx, caller, run_id)
+            if not run.status.is_terminal:
+                raise RunNotFinished
+            run = self._resurrected(tx, run, requested)
+            repository.save(tx, run)
+            publish(tx, run_event(EventType.RUN_RESURRECTED, run))
+            return run
+
+        run = await self._db.write(unit)
+        self._logs.append(run.id, "The run has been resurrected.")
+        self._supervisor.submit(run)
+        self._supervisor.wake(run.id)
+        return run
+
+    def _resurrected(self, tx: Connection, run: Run, requested: RequestedOptions) -> Run:
+        run = _with_build(tx, run, requested.build)
+        options = run.options | _option_changes(requested)
+        memory_mbytes: int = options["memoryMbytes"]
+        if not self._budget.fits(memory_mbytes):
+            raise ActorMemoryLimitExceeded(memory_mbytes, self._budget.limit_mbytes)
+        has_room = self._budget.has_room(memory_mbytes)
+        number = run.attempts.number + 1
+        return replace(
+            run,
+            status=JobStatus.RUNNING if has_room else JobStatus.READY,
+            status_message=None,
+            is_status_message_terminal=False,
+            finished_at=None,
+            exit_code=None,
+            options=options,
+            memory_mbytes=memory_mbytes,
+            stats=_counted(run, "resurrectCount"),
+            attempts=replace(
+                run.attempts,
+                number=number,
+                started=number,
+                running_since_millis=to_millis(clock.now()) if has_room else None,
+                restarted_at_millis=(),
+                run_millis=run.stats["durationMillis"],
+                compute_units=run.stats["computeUnits"],
+            ),
+        )
+
+    async def charge(self, caller: Caller, run_id: str, charge: Charge) -> None:
+        """Count an event of a pay-per-event run; one that goes over its cap is aborted gracefully.
+
+        Raises JobFinished and what `add_charge` raises.
+        """
+
+        def unit(tx: Connection) -> Run:
+            run = own_run(tx, caller, run_id)
+            if run.status.is_terminal:
+                raise JobFinished
+            return add_charge(
+                tx, run, charge.event, charge.count, idempotency_key=charge.idempotency_key
+            )
+
+        run = await self._db.write(unit)
+        if is_over_cap(run) and run.status is JobStatus.RUNNING:
+            cap = run.options["maxTotalChargeUsd"]
+            self._logs.append(
+                run.id, f"Aborting: the run has charged more than its maxTotalChargeUsd of {cap:g}."
+            )
+            await self._runs.abort(caller, run_id, gracefully=True)
+
+
+def _running(tx: Connection, caller: Caller, run_id: str) -> Run:
+    run = own_run(tx, caller, run_id)
+    if run.status.is_terminal:
+        raise JobFinished
+    if run.status is not JobStatus.RUNNING:
+        raise RunNotRunning
+    return run
+
+
+def _start_again(tx: Connection, run: Run, **values: Any) -> Run:
+    attempts = replace(run.attempts, number=run.attempts.number + 1)
+    repository.change(tx, run.id, attempts=attempts, **values)
+    return replace(run, attempts=attempts, **values)
+
+
+def _counted(run: Run, name: str) -> dict[str, Any]:
+    return {**run.stats, name: run.stats.get(name, 0) + 1}
+
+
+def _metamorph_target(
+    tx: Connection, caller: Caller, run_id: str, target: Ref, build: str | None
+) -> tuple[Actor, Build, Run]:
+    run = _running(tx, caller, run_id)
+    _check_count(run.metamorphs or [])
+    actor = find_actor(tx, caller, target)
+    is_limited = run.permission_level == PermissionLevel.LIMITED_PERMISSIONS
+    if is_limited and actor.permission_level is not PermissionLevel.LIMITED_PERMISSIONS:
+        raise InsufficientPermissions
+    ref = build_ref(RequestedOptions(build=build), actor)
+    return actor, find_for_run(tx, actor, ref), run
+
+
+def _check_count(metamorphs: list[dict[str, Any]]) -> None:
+    if len(metamorphs) >= METAMORPHS_MAX:
+        raise MaxMetamorphsExceeded(METAMORPHS_MAX)
+
+
+def _lower(one: str, other: str) -> str:
+    """Of two permission levels the one that allows less: a program gets no more than its Actor asks for."""
+    return PermissionLevel.LIMITED_PERMISSIONS if one != other else one
+
+
+def _note_metamorph(tx: Connection, actor_id: str) -> None:
+    actor = actor_rows.by_id(tx, actor_id)
+    if actor is not None:
+        count = actor.stats.get("totalMetamorphs", 0) + 1
+        actor_rows.change_actor(tx, actor_id, stats={**actor.stats, "totalMetamorphs": count})
+
+
+def _with_build(tx: Connection, run: Run, ref: str | None) -> Run:
+    """The run with the build it is to go on with: what it had, or another one of the same Actor.
+
+    A tag is not looked up again: a run is resurrected with the build it used, whatever the tag means today.
+    """
+    actor_id, build_id = run.program
+    actor = actor_rows.by_id(tx, actor_id)
+    if actor is None:
+        raise ActorNotFound
+    if ref is None:
+        if build_rows.by_id(tx, build_id) is None:
+            raise BuildNotFound(run.build_number)
+        return run
+    build = find_for_run(tx, actor, ref)
+    if run.metamorphs:
+        newest = {**run.metamorphs[-1], "buildId": build.id}
+        return replace(run, metamorphs=[*run.metamorphs[:-1], newest])
+    return replace(
+        run,
+        build_id=build.id,
+        build_number=build.build_number,
+        options={**run.options, "build": ref},
+    )
+
+
+def _option_changes(requested: RequestedOptions) -> dict[str, Any]:
+    values = {
+        "timeoutSecs": requested.timeout_secs,
+        "memoryMbytes": requested.memory_mbytes,
+        "diskMbytes": requested.memory_mbytes and 2 * requested.memory_mbytes,
+        "maxItems": requested.max_items,
+        "maxTotalChargeUsd": requested.max_total_charge_usd,
+        "restartOnError": requested.restart_on_error,
+    }
+    return {name: value for name, value in values.items() if value is not None}
