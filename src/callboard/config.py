@@ -3,11 +3,13 @@
 A value is taken from the command line, else from the environment, else from the TOML file, else from the default.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from platformdirs import user_data_path
@@ -26,6 +28,17 @@ def _setting(default: Any, help_text: str) -> Any:
 
 def _default_data_dir() -> Path:
     return user_data_path("callboard")
+
+
+@dataclass(frozen=True)
+class ProxyUpstream:
+    """A proxy that requests go out through when they ask for one of its groups, for its country or for any."""
+
+    url: str
+    """`http://user:password@host:port`, the same with https, or `direct` for the way out of this machine."""
+    groups: tuple[str, ...] = ()
+    country: str | None = None
+    """Two letters, or with a subdivision: `US`, `US_CA`."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,11 @@ class Settings:
         False,
         "Let Actors reach services on this machine, as host.callboard.internal, "
         "and webhooks reach private addresses.",
+    )
+    proxy_upstreams: tuple[ProxyUpstream, ...] = _setting(
+        (),
+        "Proxies that the built-in one goes out through, each with url, groups and country: a list of tables, "
+        "in the environment as JSON. Default: it goes out directly.",
     )
     retention_days: int = _setting(
         7,
@@ -144,11 +162,24 @@ def _convert(setting: Field[Any], value: Any, source: str) -> Any:
         )
     if setting.type is Path:
         return Path(value).expanduser().absolute()
+    if get_origin(setting.type) is tuple:
+        return _convert_list(setting, value, source)
     try:
         return msgspec.convert(value, setting.type, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidSetting(
             f'"{value}" from {source} is no value for {setting.name}: {error}'
+        ) from error
+
+
+def _convert_list(setting: Field[Any], value: Any, source: str) -> Any:
+    """From tables, or from JSON. What is wrong is not shown: it may hold passwords."""
+    try:
+        items = msgspec.json.decode(value or "[]") if isinstance(value, str) else value
+        return msgspec.convert(items, setting.type)
+    except msgspec.MsgspecError as error:
+        raise InvalidSetting(
+            f"What {source} holds is no value for {setting.name}: {error}"
         ) from error
 
 
@@ -159,6 +190,27 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidSetting(f'There is no executor "{settings.executor}". Use: process.')
     if settings.sync_wait_secs <= 0:
         raise InvalidSetting("sync_wait_secs must be more than 0.")
+    for upstream in settings.proxy_upstreams:
+        _check_upstream(upstream)
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting(f'There is no log level "{settings.log_level}".')
     return settings
+
+
+def _check_upstream(upstream: ProxyUpstream) -> None:
+    try:
+        url = urlsplit(upstream.url)
+        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url and upstream.url != "direct":
+        raise InvalidSetting(
+            'The url in proxy_upstreams must be like http://host:port or "direct".'
+        )
+    for group in upstream.groups:
+        if not re.fullmatch(r"[A-Za-z0-9_.~]+", group):
+            raise InvalidSetting(f'"{group}" in proxy_upstreams is no name for a group.')
+    if upstream.country is not None and not re.fullmatch(
+        r"[A-Z]{2}(_[A-Z0-9]{1,3})?", upstream.country
+    ):
+        raise InvalidSetting(f'"{upstream.country}" in proxy_upstreams is no country, such as US.')
