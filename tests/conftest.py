@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.actors import ActorMaker
-from tests.receiver import Receiver
+from tests.receivers import Receiver, listening
 from tests.server import Client, Server
 
 
@@ -65,7 +65,7 @@ def actors(api: Client) -> ActorMaker:
 @pytest.fixture
 async def receiver() -> AsyncGenerator[Receiver]:
     """Where webhooks of a test can be sent."""
-    async with Receiver() as one:
+    async with listening() as one:
         yield one
 
 

@@ -9,6 +9,7 @@ import brotli
 import pytest
 
 from tests.actors import ActorMaker
+from tests.receivers import Receiver
 from tests.server import Client, Server
 
 SMALL = {"memory": 128}
@@ -400,7 +401,7 @@ async def test_an_unknown_coding_is_415_and_a_bomb_is_413(api: Client, echo: str
 
 
 async def test_ad_hoc_webhooks_fire_once_for_start_and_end(
-    api: Client, actors: ActorMaker, receiver
+    api: Client, actors: ActorMaker, receiver: Receiver
 ):
     actor = await actors.shell("true")
     hooks = [
@@ -414,12 +415,12 @@ async def test_ad_hoc_webhooks_fire_once_for_start_and_end(
         f"/v2/acts/{actor['id']}/run-sync", params={**SMALL, "webhooks": encoded}
     )
     assert reply.status == 201
-    bodies = [await receiver.next() for _ in range(2)]
+    bodies = [json.loads(received.body) for received in await receiver.until(2)]
     assert sorted(body["eventType"] for body in bodies) == [
         "ACTOR.RUN.CREATED",
         "ACTOR.RUN.SUCCEEDED",
     ]
-    assert receiver.waiting == 0
+    assert len(receiver.received) == 2
 
 
 async def test_a_run_waits_its_turn_for_memory(new_server):

@@ -1,21 +1,13 @@
 """Webhooks from one end to the other: an Actor runs on a live server, a receiver hears of it."""
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
 from tests.actors import ActorMaker
-from tests.receivers import Receiver, listening
+from tests.receivers import Receiver
 from tests.server import Client
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with listening() as receiver:
-        yield receiver
 
 
 def encoded(*webhooks: dict[str, Any]) -> str:
@@ -117,3 +109,20 @@ async def test_a_run_with_bad_webhooks_is_not_started(api: Client, actors: Actor
         reply = await api.post(f"/v2/acts/{actor['id']}/{path}", params={"webhooks": "%%%"})
         assert (reply.status, reply.error["type"]) == (400, "invalid-value")
     assert (await api.get(f"/v2/acts/{actor['id']}/runs")).data["total"] == 0
+
+
+async def test_a_webhook_to_this_server_acts_for_its_owner(api: Client, actors: ActorMaker):
+    actor, called = await actors.shell("true"), await actors.shell("true")
+    task = (await api.post("/v2/actor-tasks", json={"actId": called["id"]})).data
+    await api.post(
+        "/v2/webhooks",
+        json={
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"],
+            "condition": {"actorId": actor["id"]},
+            "requestUrl": f"{api.url}/v2/actor-tasks/{task['id']}/runs?memory=128",
+        },
+    )
+    await api.post(f"/v2/acts/{actor['id']}/run-sync", params={"memory": 128})
+    async with asyncio.timeout(30):
+        while (await api.get(f"/v2/actor-tasks/{task['id']}/runs")).data["total"] == 0:
+            await asyncio.sleep(0.1)

@@ -26,6 +26,8 @@ from callboard.users.model import User
 USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,29}")
 API_TOKEN_PREFIX = "callboard_api_"
 RUN_TOKEN_PREFIX = "callboard_run_"
+WEBHOOK_TOKEN_PREFIX = "callboard_webhook_"
+WEBHOOK_TOKEN_SECS = 600
 REMEMBER_SECS = 10.0
 REMEMBER_MAX = 10_000
 
@@ -113,6 +115,11 @@ class UserService:
         """The token a run's processes get. The same for all starts of the run."""
         return f"{RUN_TOKEN_PREFIX}{run_id}_{self._vault.sign('run-token', run_id)}"
 
+    def webhook_token(self, user_id: str) -> str:
+        """A token of the account, good for ten minutes, for webhooks that call this server's own API."""
+        claim = f"{user_id}.{int(time.time()) + WEBHOOK_TOKEN_SECS}"
+        return f"{WEBHOOK_TOKEN_PREFIX}{claim}_{self._vault.sign('webhook-token', claim)}"
+
     async def authenticate(self, token: str) -> Caller | None:
         """Whom the token stands for, None when it is unknown, expired or its run has ended.
 
@@ -133,10 +140,25 @@ class UserService:
         run_id = self._signed_run_id(token)
         if run_id is not None:
             return await self._db.read(lambda tx: self._find_run_caller(tx, run_id))
-        user = await self._db.read(
-            lambda tx: repository.user_by_token_hash(tx, digest, at=clock.now())
-        )
+        user_id = self._claimed_user_id(token)
+
+        def unit(tx: Connection) -> User | None:
+            if user_id is not None:
+                return repository.user_by_id(tx, user_id)
+            return repository.user_by_token_hash(tx, digest, at=clock.now())
+
+        user = await self._db.read(unit)
         return None if user is None else Caller(user.id, user.username)
+
+    def _claimed_user_id(self, token: str) -> str | None:
+        """The account of a webhook token that is genuine and has not run out."""
+        if not token.startswith(WEBHOOK_TOKEN_PREFIX):
+            return None
+        claim, _, signature = token.removeprefix(WEBHOOK_TOKEN_PREFIX).partition("_")
+        if not self._vault.verify("webhook-token", claim, signature):
+            return None
+        user_id, _, until = claim.partition(".")
+        return user_id if int(until) > time.time() else None
 
     def _signed_run_id(self, token: str) -> str | None:
         run_id, _, signature = token.removeprefix(RUN_TOKEN_PREFIX).partition("_")
