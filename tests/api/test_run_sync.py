@@ -16,7 +16,8 @@ SMALL = {"memory": 128}
 
 ECHO = """
 data = call("GET", f"{STORE}/records/INPUT")
-request = urllib.request.Request(f"{STORE}/records/INPUT", headers={"Authorization": "Bearer " + os.environ["APIFY_TOKEN"]})
+headers = {"Authorization": "Bearer " + os.environ["APIFY_TOKEN"]}
+request = urllib.request.Request(f"{STORE}/records/INPUT", headers=headers)
 with urllib.request.urlopen(request) as response:
     set_value("OUTPUT", response.read(), response.headers["Content-Type"])
 """
@@ -79,9 +80,8 @@ async def test_a_gzip_stored_output_is_served_as_the_client_accepts_it(
     actor = await actors.python(
         """
         import gzip
-        request = urllib.request.Request(f"{STORE}/records/OUTPUT", data=gzip.compress(b'{"a":1}'), method="PUT", headers={
-            "Authorization": "Bearer " + os.environ["APIFY_TOKEN"], "Content-Type": "application/json", "Content-Encoding": "gzip"})
-        urllib.request.urlopen(request)
+        packed = gzip.compress(b'{"a":1}')
+        call("PUT", f"{STORE}/records/OUTPUT", packed, **{"Content-Encoding": "gzip"})
         """
     )
     path = f"/v2/acts/{actor['id']}/run-sync"
