@@ -1,0 +1,1 @@
+"""What Callboard costs, as ratios to yardsticks measured in the same run: see docs/explanation/performance.md."""

@@ -1,0 +1,91 @@
+"""One request on an idle server, against a server that does nothing; and lists as a history grows."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from bench.http import Client
+from bench.plan import Plan
+from bench.report import Goal, Result, Samples
+from bench.runs import SHELL_DOCKERFILE, run_sync
+from bench.server import Server
+from bench.timing import interleaved, timed
+from bench.yardsticks import NoopServer
+
+_BLOCK = 20
+
+
+def measure(server: Server, plan: Plan) -> Iterator[Result]:
+    actor_id = server.build({"Dockerfile": SHELL_DOCKERFILE, "main.sh": "true\n"})
+    client = server.client()
+    run_sync(client, actor_id, query="?memory=128")
+    run_id = client.ask("GET", f"/v2/actors/{actor_id}/runs/last").data["id"]
+    yield from _one_request(client, run_id, plan)
+    yield from _history(server, client, actor_id, run_id, plan)
+    client.close()
+
+
+def _one_request(client: Client, run_id: str, plan: Plan) -> Iterator[Result]:
+    path = f"/v2/actor-runs/{run_id}"
+    with NoopServer() as noop:
+        floor = Client(noop.port)
+        pair = interleaved(
+            plan.rounds(100),
+            {
+                "GET run": lambda: _repeat(client, path),
+                "noop": lambda: _repeat(floor, "/"),
+            },
+            per_call=_BLOCK,
+        )
+        floor.close()
+    ratio = pair["GET run"].p50 / pair["noop"].p50
+    yield Result("GET run, idle server / ASGI app that does nothing", ratio, "x", Goal(6), pair)
+
+
+def _repeat(client: Client, path: str) -> None:
+    for _ in range(_BLOCK):
+        client.ask("GET", path)
+
+
+def _history(
+    server: Server, client: Client, actor_id: str, run_id: str, plan: Plan
+) -> Iterator[Result]:
+    """The history is copies of one finished run, put into the database behind the server's back."""
+    path = f"/v2/actors/{actor_id}/runs?desc=1&limit=100"
+    starts: dict[str, Samples] = {}
+    lists: dict[str, Samples] = {}
+    for size in plan.run_counts:
+        _grow_history(server, run_id, size)
+        name = f"{size:,}"
+        client.ask("GET", path)
+        lists[name] = Samples(
+            [timed(lambda: client.ask("GET", path)) for _ in range(plan.rounds(50))]
+        )
+        starts[name] = Samples(
+            [
+                timed(lambda: run_sync(client, actor_id, query="?memory=128"))
+                for _ in range(plan.rounds(30))
+            ]
+        )
+    yield Result("newest 100 runs, large history / small", _growth(lists), "x", Goal(1.3), lists)
+    yield Result("run-sync, large history / small", _growth(starts), "x", Goal(1.1), starts)
+
+
+def _growth(by_size: dict[str, Samples]) -> float:
+    all_sizes = list(by_size.values())
+    return all_sizes[-1].p50 / all_sizes[0].p50
+
+
+def _grow_history(server: Server, run_id: str, size: int) -> None:
+    database = sqlite3.connect(server.data_dir / "callboard.db", timeout=60)
+    columns: list[str] = [row[1] for row in database.execute("PRAGMA table_info(runs)")]
+    values = {"id": "substr(hex(randomblob(9)), 1, 17)", "started_at": "started_at - number"}
+    chosen = ", ".join(values.get(name, name) for name in columns if name != "pk")
+    listed = ", ".join(name for name in columns if name != "pk")
+    with database:
+        (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
+        database.execute(
+            "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT ?) "
+            f"INSERT INTO runs ({listed}) SELECT {chosen} FROM runs, numbers WHERE id = ?",
+            (max(0, size - count), run_id),
+        )
+    database.close()
