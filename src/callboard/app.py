@@ -265,10 +265,17 @@ class Callboard:
         token = await self.users.create_token(ADMIN, name="first start")
         await asyncio.to_thread(write_secret, self._data_dir.token_file, token.encode() + b"\n")
 
+    async def abort_runs(self) -> None:
+        """End all runs as ABORTED, which answers the requests that wait for them."""
+        await self._runs.abort_all("The run was aborted because the server was stopped")
+
     async def close(self, *, stop_jobs: bool) -> None:
-        """Stop. With `stop_jobs`, runs and builds end as ABORTED; else they go on and are found again later."""
+        """Stop, once no request is under way any more: what they start would not be driven.
+
+        With `stop_jobs`, runs and builds end as ABORTED; else they go on and are found again later.
+        """
         if stop_jobs:
-            await self._runs.abort_all("The run was aborted because the server was stopped")
+            await self.abort_runs()
         await self._stack.aclose()
         await self.executor.close(stop_jobs=stop_jobs)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from callboard.cli.public_api import PublicApi
 
 SAMPLE = "python-sdk"
-RUN_INPUT = {"text": "All the world's a stage, and all the men and women merely players."}
+RUN_INPUT = {"text": "All the world is a stage, and all the men and women merely players."}
 TASK_INPUT = {"text": "To be or not to be, that is the question.", "minLength": 3}
 _VERSION = "0.1"
 _LOG_TAIL_LINES = 20

@@ -67,8 +67,8 @@ def _own_uv() -> str:
 
 
 def existing_part(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+    """The path itself, or the nearest one above it that exists."""
+    return next(part for part in (path, *path.parents) if part.exists())
 
 
 def why_not_writable(data_dir: Path) -> str:

@@ -112,8 +112,10 @@ async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServ
         stop_jobs = await while_serving(callboard, stopped)
     finally:
         server.should_exit = True
-        await callboard.close(stop_jobs=stop_jobs)
+        if stop_jobs:
+            await callboard.abort_runs()
         await serving
+        await callboard.close(stop_jobs=stop_jobs)
 
 
 def _uvicorn_config(api: _Asgi) -> uvicorn.Config:
