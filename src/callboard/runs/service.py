@@ -49,10 +49,17 @@ from callboard.runs.schemas import RunChange, initial_stats
 from callboard.runs.supervisor import GRACE_SECS, RunSupervisor
 from callboard.storages import repository as storage_rows
 from callboard.storages.model import StorageKind
-from callboard.webhooks.model import AdHocWebhook, EventType
+from callboard.webhooks.model import AdHocWebhook, Condition, EventType
 from callboard.webhooks.service import create_ad_hoc, publish
+from callboard.webhooks.service import forget as forget_webhooks
 
 INPUT_KEY = "INPUT"
+STORAGE_GROUPS = {
+    StorageKind.DATASET: "datasets",
+    StorageKind.KEY_VALUE_STORE: "keyValueStores",
+    StorageKind.REQUEST_QUEUE: "requestQueues",
+}
+"""Names of the maps in a run's `storageIds`."""
 WAIT_MAX_SECS = 60.0
 
 MakeInput: TypeAlias = Callable[[InputSchema | None], RunInput | None]
@@ -271,17 +278,23 @@ def own_run(tx: Connection, caller: Caller, run_id: str) -> Run:
     return run
 
 
+def storages_of(run: Run) -> list[tuple[StorageKind, str]]:
+    """Kind and id of the storages that a run was given, its default ones and those with an alias."""
+    return [
+        (kind, storage_id)
+        for kind in StorageKind
+        for storage_id in run.storage_ids[STORAGE_GROUPS[kind]].values()
+    ]
+
+
 def remove_run(tx: Connection, run: Run) -> None:
     """Take a run and its default storages out of sight. Their contents are reclaimed later."""
     at = clock.now()
-    for kind, storage_id in (
-        (StorageKind.DATASET, run.default_dataset_id),
-        (StorageKind.KEY_VALUE_STORE, run.default_key_value_store_id),
-        (StorageKind.REQUEST_QUEUE, run.default_request_queue_id),
-    ):
+    for kind, storage_id in storages_of(run):
         storage = storage_rows.by_id(tx, kind, storage_id)
         if storage is not None and storage.name is None:
             storage_rows.mark_deleted(tx, storage.pk, at=at)
+    forget_webhooks(tx, Condition(run_id=run.id))
     repository.remove(tx, run.id)
 
 
