@@ -1,7 +1,7 @@
 """Writing a test once for the official Python client's two forms, the blocking one and the asynchronous one."""
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ async def every(items: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def opened(manager: Any) -> AsyncIterator[Any]:
+async def opened(manager: Any) -> AsyncGenerator[Any]:
     """What a context manager of either form gives, while it is open."""
     if hasattr(manager, "__aenter__"):
         async with manager as inner:

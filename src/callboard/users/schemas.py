@@ -30,7 +30,7 @@ def public_wire(user: User) -> dict[str, Any]:
 
 
 def private_wire(user: User, caller: Caller) -> dict[str, Any]:
-    """`users/me`. A run sees no plan or profile. Accounts have no e-mail address, and clients refuse a made-up one."""
+    """`users/me`. A run sees no plan or profile. There is no e-mail: clients refuse a made-up one."""
     wire: dict[str, Any] = {
         "id": user.id,
         "username": user.username,
