@@ -113,9 +113,15 @@ class Callboard:
         self._stack.push_async_callback(db.close)
         api = await self._compose(db)
         await self._ensure_admin()
-        await self._builds.recover()
-        await self._runs.recover()
+        await self._recover()
         return api
+
+    async def _recover(self) -> None:
+        with self._budget.closed():
+            wanted = await self._builds.unfinished_jobs() | await self._runs.unfinished_jobs()
+            await self._launches.drop_all_but(wanted)
+            await self._builds.recover()
+            await self._runs.recover()
 
     async def _open_executor(self) -> None:
         await self.executor.open(self.observer)
@@ -147,8 +153,10 @@ class Callboard:
             db, signals, owns_actor=_owns_actor, owns_task=_owns_task, owns_run=_owns_run
         )
         versions = VersionMaker(vault)
-        budget = MemoryBudget(settings.memory_limit_mbytes or machine_memory_mbytes())
-        launches = Launches(self.executor)
+        self._budget = budget = MemoryBudget(
+            settings.memory_limit_mbytes or machine_memory_mbytes()
+        )
+        self._launches = launches = Launches(self.executor)
         self._builds = BuildSupervisor(
             db,
             launches,

@@ -69,6 +69,19 @@ async def test_starting_a_job_twice_runs_it_once(stage: Stage):
     assert stage.log(spec) == ["ran"]
 
 
+async def test_all_jobs_on_record_are_listed_until_they_are_forgotten(stage: Stage):
+    ended, running = stage.spec("/bin/true"), stage.spec("/bin/sleep", "30")
+    await stage.run(ended)
+    await stage.executor.start(running)
+    jobs = stage.executor.jobs()
+    assert {ended.job_id, running.job_id} <= set(jobs)
+    await stage.executor.stop(jobs[running.job_id])
+    assert (await stage.wait(jobs[running.job_id])).cause is ExitCause.STOPPED
+    for spec in (ended, running):
+        await stage.executor.forget(jobs[spec.job_id])
+    assert not {ended.job_id, running.job_id} & set(stage.executor.jobs())
+
+
 async def test_a_program_that_does_not_exist_is_not_started(stage: Stage):
     end, _ = await stage.run(stage.spec("/no/such/program"))
     assert end.cause is ExitCause.NOT_STARTED

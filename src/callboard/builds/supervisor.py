@@ -30,6 +30,7 @@ from callboard.executors.base import Exit, ExitCause, LaunchSpec
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
+from callboard.jobs.recording import record
 from callboard.logs.service import LogService, job_topic
 from callboard.webhooks.model import EventType
 from callboard.webhooks.service import publish, wake_dispatcher
@@ -76,13 +77,23 @@ class BuildSupervisor:
         for build in await self._db.read(repository.unfinished):
             self.submit(build)
 
+    async def unfinished_jobs(self) -> set[str]:
+        """Ids of the jobs that recovering will look for."""
+        return {_job_id(build.id) for build in await self._db.read(repository.unfinished)}
+
     def submit(self, build: Build) -> None:
         """Drive the build in the background."""
         if build.id not in self._driving:
             task = asyncio.create_task(self._drive(build), name=f"build {build.id}")
             self._driving[build.id] = task
-            task.add_done_callback(lambda _: self._driving.pop(build.id, None))
+            task.add_done_callback(lambda _: self._let_go(build.id))
             self._wake(build.id)
+
+    def _let_go(self, build_id: str) -> None:
+        """However driving it ended: nothing is kept of a build that nobody drives."""
+        del self._driving[build_id]
+        self._observer.forget(build_id)
+        self._wake(build_id)
 
     def _wake(self, build_id: str) -> None:
         """Let everyone who waits for the build, and who is to tell of it, look again."""
@@ -124,8 +135,12 @@ class BuildSupervisor:
             if task := self._driving.get(build_id):
                 task.cancel()
         else:
-            await self._launches.stop(job_name(build_id, 1))
+            await self._stop(build_id)
         self._wake(build_id)
+
+    async def _stop(self, build_id: str) -> None:
+        if build_id in self._driving:
+            await self._launches.stop(_job_id(build_id))
 
     async def _drive(self, build: Build) -> None:
         try:
@@ -151,10 +166,10 @@ class BuildSupervisor:
             await self._launches.stop(spec.job_id)
         end = await self._launches.run(spec)
         result = await asyncio.to_thread(self._builder.result, self.build_dir(build.id))
-        finished = await self._db.write(lambda tx: _finish(tx, build.id, end, result))
+        finished = await record(
+            self._db, lambda tx: _finish(tx, build.id, end, result), owner_id=build.id
+        )
         await self._launches.forget(spec.job_id)
-        self._observer.forget(build.id)
-        self._wake(build.id)
         log.info("build.finished", build_id=build.id, status=finished)
 
     def _launch_spec(self, build: Build, actor_name: str) -> LaunchSpec:
@@ -190,8 +205,12 @@ class BuildSupervisor:
             if build is not None and not build.status.is_terminal:
                 _end(tx, build, JobStatus.FAILED, message)
 
-        await self._db.write(unit)
-        self._wake(build_id)
+        await record(self._db, unit, owner_id=build_id)
+        await self._launches.drop(_job_id(build_id))
+
+
+def _job_id(build_id: str) -> str:
+    return job_name(build_id, 1)  # a build is started once
 
 
 def _begin(tx: Connection, build_id: str, builder: str) -> bool:

@@ -123,6 +123,10 @@ class Executor(ABC):
         """Which isolation is in force, by part: filesystem, network, memory, kill, cpu, pids, user."""
 
     @abstractmethod
+    def jobs(self) -> Mapping[str, Handle]:
+        """All jobs on record by their ids, running or ended, those of earlier servers included."""
+
+    @abstractmethod
     async def start(self, spec: LaunchSpec) -> Handle:
         """Return once the job exists or its failure to start is on record. Twice the same `job_id`: one job."""
 

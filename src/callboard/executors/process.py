@@ -83,6 +83,12 @@ class ProcessExecutor(Executor):
         """The address the internal API has to listen on for that, at `Options.api_port`."""
         return self._about["listen_address"]
 
+    def jobs(self) -> Mapping[str, Handle]:
+        return {job_id: self._handle(job_id) for job_id in (*self._running, *self._ended)}
+
+    def _handle(self, job_id: str, address: str | None = None) -> Handle:
+        return {"executor": self.name, "job_id": job_id, "address": address}
+
     async def start(self, spec: LaunchSpec) -> Handle:
         """The handle's `address` is where the host reaches what the job listens on; None with the host's network.
 
@@ -91,7 +97,7 @@ class ProcessExecutor(Executor):
         answer = await self._connected.ask("start", spec=protocol.spec_to_json(spec))
         if spec.job_id not in self._ended:
             self._running.add(spec.job_id)
-        return {"executor": self.name, "job_id": spec.job_id, "address": answer["address"]}
+        return self._handle(spec.job_id, answer["address"])
 
     async def wait(self, handle: Handle) -> Exit:
         job_id: str = handle["job_id"]

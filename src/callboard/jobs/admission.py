@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 
 class MemoryBudget:
@@ -16,6 +16,7 @@ class MemoryBudget:
         self.limit_mbytes = limit_mbytes
         self.used_mbytes = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._is_closed = False
 
     @property
     def waiting(self) -> int:
@@ -30,9 +31,25 @@ class MemoryBudget:
         """Whether that much could be had at once."""
         return not self._waiting and self.used_mbytes + mbytes <= self.limit_mbytes
 
+    @contextmanager
+    def closed(self) -> Generator[None]:
+        """Admit nobody until what runs already, and is reserved for by tasks made in the block, has been counted."""
+        self._is_closed = True
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_soon(self._open)
+
+    def _open(self) -> None:
+        self._is_closed = False
+        self._admit()
+
     @asynccontextmanager
     async def reserve(self, mbytes: int, *, is_running: bool = False) -> AsyncGenerator[None]:
-        """Hold `mbytes`, after waiting for them. What `is_running` already is counted, but does not wait."""
+        """Hold `mbytes`, after waiting for them. What `is_running` already is counted, but does not wait.
+
+        What needs more than the whole budget, because that has become smaller, gets its turn when all else is over.
+        """
         if not is_running:
             await self._wait_for(mbytes)
         else:
@@ -57,11 +74,16 @@ class MemoryBudget:
         if turn.done() and not turn.cancelled():
             self.used_mbytes -= mbytes
         else:
-            self._waiting.remove((mbytes, turn))
+            with suppress(ValueError):  # passed over already
+                self._waiting.remove((mbytes, turn))
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self.used_mbytes + self._waiting[0][0] <= self.limit_mbytes:
+        while not self._is_closed and self._waiting and self._is_free(self._waiting[0][0]):
             mbytes, turn = self._waiting.popleft()
-            self.used_mbytes += mbytes
-            turn.set_result(None)
+            if not turn.cancelled():  # else its owner is about to notice
+                self.used_mbytes += mbytes
+                turn.set_result(None)
+
+    def _is_free(self, mbytes: int) -> bool:
+        return not self.used_mbytes or self.used_mbytes + mbytes <= self.limit_mbytes

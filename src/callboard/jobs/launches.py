@@ -1,5 +1,8 @@
 """Jobs in the executor's hands, with stops that may come before the start has returned."""
 
+import asyncio
+from collections.abc import Collection
+
 from callboard.executors.base import Executor, Exit, Handle, LaunchSpec
 
 
@@ -25,6 +28,25 @@ class Launches:
         handle = self._handles.get(job_id)
         if handle is not None:
             await self._executor.stop(handle, grace_secs=grace_secs)
+
+    async def drop(self, job_id: str) -> None:
+        """Stop and forget a job whose end is of no interest any more."""
+        handle = self._handles.get(job_id)
+        if handle is not None:
+            await self._drop(handle)
+        self._stops.pop(job_id, None)
+        self._handles.pop(job_id, None)
+
+    async def drop_all_but(self, job_ids: Collection[str]) -> None:
+        """Stop and forget what earlier servers left behind without an owner."""
+        known = self._executor.jobs()
+        unowned = [handle for job_id, handle in known.items() if job_id not in job_ids]
+        await asyncio.gather(*(self._drop(handle) for handle in unowned))
+
+    async def _drop(self, handle: Handle) -> None:
+        await self._executor.stop(handle)
+        await self._executor.wait(handle)
+        await self._executor.forget(handle)
 
     async def forget(self, job_id: str) -> None:
         """Drop what is kept of the job, once its end is on record."""

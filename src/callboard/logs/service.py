@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
+
 from callboard.core.caller import Caller
 from callboard.core.errors import ApiError
 from callboard.core.signals import Signals
 from callboard.executors.launcher import logfile
+
+log = structlog.get_logger()
 
 CHUNK_BYTES = 256 * 1024
 # Colours and cursor movement (CSI), titles (OSC) and the two-character escapes.
@@ -47,8 +51,11 @@ class LogService:
         return self._folder / f"{log_id}.log"
 
     def append(self, log_id: str, text: str) -> None:
-        """Add a line of the platform's own."""
-        logfile.append(self.path(log_id), f"ACTOR: {text}")
+        """Add a line of the platform's own. A full disk costs the line, nothing else."""
+        try:
+            logfile.append(self.path(log_id), f"ACTOR: {text}")
+        except OSError as error:
+            log.warning("log.not_written", log_id=log_id, error=str(error))
         self._signals.notify(log_topic(log_id))
 
     def remove(self, log_id: str) -> None:

@@ -1,6 +1,5 @@
 """How a run's program ended, turned into what is recorded of the run. Pure but for the transaction it writes in."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from callboard.runs import repository
 from callboard.runs.charges import counted_at_end
 from callboard.runs.model import Run
 from callboard.runs.schemas import run_wire, stats_wire
-from callboard.usage.meter import run_totals, store_run
+from callboard.usage.meter import run_totals
 from callboard.webhooks.model import Event, EventType
 from callboard.webhooks.service import publish
 
@@ -79,11 +78,9 @@ def end_run(
     message: str,
     *,
     end: Exit | None = None,
-    used: Mapping[str, float] | None = None,
 ) -> Run:
     """Write the run's end and publish its event, all or nothing."""
     at = clock.now()
-    store_run(tx, run.id, used or {})
     since = run.attempts.running_since_millis
     millis = run.attempts.run_millis + (0 if since is None else max(0, to_millis(at) - since))
     compute_units = run.attempts.compute_units + (

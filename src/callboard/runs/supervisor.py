@@ -20,12 +20,13 @@ from callboard.executors.base import Exit, ExitCause, LaunchSpec
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
+from callboard.jobs.recording import record
 from callboard.logs.service import LogService, job_topic
 from callboard.runs import repository
 from callboard.runs.ending import end_run, outcome
 from callboard.runs.launch import RunLauncher
 from callboard.runs.model import Run
-from callboard.usage.meter import Meter, Service
+from callboard.usage.meter import Meter, Service, store_run
 from callboard.webhooks.service import wake_dispatcher
 
 log = structlog.get_logger()
@@ -68,16 +69,28 @@ class RunSupervisor:
         for run in await self._db.read(repository.unfinished):
             self.submit(run)
 
+    async def unfinished_jobs(self) -> set[str]:
+        """Ids of the jobs that recovering will look for."""
+        runs = await self._db.read(repository.unfinished)
+        return {job_name(run.id, run.attempts.started) for run in runs}
+
     def submit(self, run: Run) -> None:
         """Drive the run in the background."""
         before = self._driving.get(run.id)
         task = asyncio.create_task(self._drive_after(before, run), name=f"run {run.id}")
         self._driving[run.id] = task
-        task.add_done_callback(lambda _: self._forget_drive(run.id, task))
+        task.add_done_callback(lambda _: self._let_go(run.id, task))
 
-    def _forget_drive(self, run_id: str, task: "asyncio.Task[None]") -> None:
-        if self._driving.get(run_id) is task:
-            del self._driving[run_id]
+    def _let_go(self, run_id: str, task: "asyncio.Task[None]") -> None:
+        """However driving it ended: nothing is kept of a run that nobody drives."""
+        if self._driving.get(run_id) is not task:
+            return
+        del self._driving[run_id]
+        if timer := self._grace_timers.pop(run_id, None):
+            timer.cancel()
+        self._forget_token(run_id)
+        self._observer.forget(run_id)
+        self.wake(run_id)
 
     async def _drive_after(self, before: "asyncio.Task[None] | None", run: Run) -> None:
         """A run that is resurrected may still be on its way to the end it had."""
@@ -96,8 +109,14 @@ class RunSupervisor:
 
     async def abort_all(self, message: str) -> None:
         """End every unfinished run, because the server is being stopped for good."""
-        for run in await self._db.read(repository.unfinished):
-            await self._db.write(lambda tx, run=run: _end_unfinished(tx, run.id, message))
+
+        def unit(tx: Connection) -> list[Run]:
+            runs = repository.unfinished(tx)
+            for run in runs:
+                end_run(tx, run, JobStatus.ABORTED, message)
+            return runs
+
+        for run in await self._db.write(unit):
             self.wake(run.id)
 
     def wake(self, run_id: str) -> None:
@@ -132,19 +151,16 @@ class RunSupervisor:
                 await self._carry_out(run)
         except Exception as error:
             log.error("run.failed_to_run", run_id=run.id, exc_info=error)
-            await self._db.write(
-                lambda tx: _fail_unfinished(
-                    tx, run.id, "The server failed to carry out the run; its log tells why."
-                )
-            )
-        self._forget(run.id)
+            await self._give_up(run.id)
 
-    def _forget(self, run_id: str) -> None:
-        if timer := self._grace_timers.pop(run_id, None):
-            timer.cancel()
-        self._forget_token(run_id)
-        self._observer.forget(run_id)
-        self.wake(run_id)
+    async def _give_up(self, run_id: str) -> None:
+        """End a run that cannot be carried out. No program of it stays behind."""
+        message = "The server failed to carry out the run; its log tells why."
+        run = await record(
+            self._db, lambda tx: _fail_unfinished(tx, run_id, message), owner_id=run_id
+        )
+        if run is not None:
+            await self._launches.drop(job_name(run_id, run.attempts.started))
 
     async def _carry_out(self, run: Run) -> None:
         """Run attempts until the row says that there is no newer one."""
@@ -172,7 +188,13 @@ class RunSupervisor:
     async def _ended(self, run: Run, end: Exit) -> Run | None:
         """Record the end of an attempt. Returns the run when another attempt is to be made."""
         used = self._meter.take_run(run.id)
-        after = await self._db.write(lambda tx: _after_attempt(tx, run, end, used))
+        after = await record(
+            self._db, lambda tx: _after_attempt(tx, run, end, used), owner_id=run.id
+        )
+        if after is None or after.status.is_terminal:
+            # Whoever waits for the run need not wait for the cleaning up.
+            self._forget_token(run.id)
+            self.wake(run.id)
         await self._launches.forget(job_name(run.id, run.attempts.number))
         if after is None:
             return None
@@ -188,8 +210,10 @@ class RunSupervisor:
 def _begin(tx: Connection, run_id: str, rungs: dict[str, str]) -> Run | None:
     """READY to RUNNING. None when the run was aborted meanwhile."""
     run = repository.by_id(tx, run_id)
-    if run is None or run.status is not JobStatus.READY:
+    if run is None or run.status.is_terminal:
         return None
+    if run.status is not JobStatus.READY:
+        return run
     attempts = replace(
         run.attempts,
         started=run.attempts.number,
@@ -202,7 +226,10 @@ def _begin(tx: Connection, run_id: str, rungs: dict[str, str]) -> Run | None:
 def _after_attempt(tx: Connection, before: Run, end: Exit, used: dict[str, float]) -> Run | None:
     """What becomes of the run after an attempt ended. Reporting the same end twice changes nothing."""
     run = repository.by_id(tx, before.id)
-    if run is None or run.status.is_terminal:
+    if run is None:
+        return None
+    store_run(tx, run.id, used)
+    if run.status.is_terminal:
         return run
     if run.attempts.number > before.attempts.number and run.status is JobStatus.RUNNING:
         attempts = replace(run.attempts, started=run.attempts.number)
@@ -217,7 +244,7 @@ def _after_attempt(tx: Connection, before: Run, end: Exit, used: dict[str, float
         and run.may_restart(now)
     ):
         return _restarted(tx, run, now)
-    return end_run(tx, run, status, message, end=end, used=used)
+    return end_run(tx, run, status, message, end=end)
 
 
 def _restarted(tx: Connection, run: Run, now_millis: int) -> Run:
@@ -239,16 +266,11 @@ def _why_again(before: Run, after: Run) -> str:
     return f"Starting again (start {after.attempts.number})."
 
 
-def _end_unfinished(tx: Connection, run_id: str, message: str) -> None:
+def _fail_unfinished(tx: Connection, run_id: str, message: str) -> Run | None:
     run = repository.by_id(tx, run_id)
-    if run is not None and not run.status.is_terminal:
-        end_run(tx, run, JobStatus.ABORTED, message)
-
-
-def _fail_unfinished(tx: Connection, run_id: str, message: str) -> None:
-    run = repository.by_id(tx, run_id)
-    if run is not None and not run.status.is_terminal:
-        end_run(tx, run, JobStatus.FAILED, message)
+    if run is None or run.status.is_terminal:
+        return run
+    return end_run(tx, run, JobStatus.FAILED, message)
 
 
 def _not_started(detail: str) -> Exit:
