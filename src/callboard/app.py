@@ -40,6 +40,9 @@ from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.endpoints import LogEndpoints
 from callboard.logs.service import LogService
 from callboard.metrics import Metrics
+from callboard.proxy.server import Proxy
+from callboard.proxy.upstreams import Upstreams
+from callboard.proxy.ways import Site, Ways
 from callboard.request_queues.endpoints import RequestQueueEndpoints
 from callboard.request_queues.service import RequestQueueService
 from callboard.routes import Endpoints, all_routes
@@ -104,7 +107,26 @@ class Callboard:
 
     def addresses(self) -> Addresses:
         internal = self.settings.internal_url or f"http://{self.executor.api_address}"
-        return Addresses(internal_url=internal.rstrip("/"), public_url=self.url)
+        host, _, port = self.executor.api_address.rpartition(":")
+        return Addresses(
+            internal_url=internal.rstrip("/"),
+            public_url=self.url,
+            proxy_host=host,
+            proxy_port=int(port),
+        )
+
+    def _site(self) -> Site:
+        """What the proxy has to know of where it is."""
+        executor = self.executor
+        api_host = executor.api_address.rpartition(":")[0]
+        own = {api_host, executor.listen_address, "127.0.0.1", "localhost", self.settings.host}
+        return Site(
+            port=self._port,
+            listen_address=executor.listen_address,
+            own_hosts=frozenset(own - {"0.0.0.0", "::"}),
+            gateway_address=executor.gateway_address,
+            allow_local=self.settings.allow_local_network,
+        )
 
     async def open(self) -> ASGIApp:
         """Start everything. Unfinished runs and builds of an earlier server are taken up."""
@@ -139,6 +161,11 @@ class Callboard:
         meter = Meter(db)
         self._stack.push_async_callback(meter.flush)
         self.users = UserService(db, vault, find_run_caller=run_rows.caller_of)
+        upstreams = Upstreams(settings.proxy_upstreams)
+        self.proxy = Proxy(
+            Ways(self._site()), upstreams, meter, find_user=self.users.by_proxy_password
+        )
+        self._stack.push_async_callback(self.proxy.close)
         logs = LogService(
             self._data_dir.logs,
             signals,
@@ -225,7 +252,7 @@ class Callboard:
             queues=RequestQueueEndpoints(queues),
             webhooks=WebhookEndpoints(webhooks),
             logs=LogEndpoints(logs),
-            users=UserEndpoints(self.users),
+            users=UserEndpoints(self.users, proxy_groups=upstreams.groups()),
             usage=UsageEndpoints(
                 UsageService(
                     db,

@@ -17,6 +17,7 @@ from callboard.cli.failures import CommandFailed
 from callboard.config import Settings
 from callboard.datadir import DataDir, DataDirInUse
 from callboard.executors.process import LauncherFailed
+from callboard.proxy.front import protocol_with
 
 WhileServing: TypeAlias = Callable[[Callboard, asyncio.Event], Awaitable[bool]]
 _Asgi: TypeAlias = Callable[..., Awaitable[None]]
@@ -103,7 +104,7 @@ async def _open_whole(callboard: Callboard) -> _Asgi:
 
 
 async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServing) -> None:
-    server = _Uvicorn(_uvicorn_config(api))
+    server = _Uvicorn(_uvicorn_config(callboard, api))
     serving = asyncio.create_task(server.serve(sockets=callboard.sockets))
     stopped = asyncio.Event()
     serving.add_done_callback(lambda _: stopped.set())
@@ -118,11 +119,11 @@ async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServ
         await callboard.close(stop_jobs=stop_jobs)
 
 
-def _uvicorn_config(api: _Asgi) -> uvicorn.Config:
+def _uvicorn_config(callboard: Callboard, api: _Asgi) -> uvicorn.Config:
     return uvicorn.Config(
         api,
         loop="uvloop",
-        http="httptools",
+        http=protocol_with(callboard.proxy),
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -79,6 +79,11 @@ class ProcessExecutor(Executor):
         return self._about["api_address"]
 
     @property
+    def gateway_address(self) -> str | None:
+        """The host's own address in the network of the jobs, where they have one."""
+        return self._about["gateway_address"]
+
+    @property
     def listen_address(self) -> str:
         """The address the internal API has to listen on for that, at `Options.api_port`."""
         return self._about["listen_address"]

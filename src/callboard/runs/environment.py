@@ -41,6 +41,9 @@ class Addresses:
     """Where runs reach the API."""
     public_url: str
     """Where everyone else does."""
+    proxy_host: str
+    proxy_port: int
+    """Where runs reach the proxy."""
 
     def events_url(self, run_id: str, token: str) -> str:
         scheme, _, rest = self.internal_url.partition("://")
@@ -57,6 +60,7 @@ def run_environment(
     *,
     tags: list[str],
     token: str,
+    proxy_password: str,
     addresses: Addresses,
     custom: Mapping[str, str],
 ) -> dict[str, str]:
@@ -92,6 +96,10 @@ def run_environment(
         "APIFY_IS_AT_HOME": "1",
         "APIFY_API_BASE_URL": addresses.internal_url,
         "APIFY_API_PUBLIC_BASE_URL": addresses.public_url,
+        "APIFY_PROXY_HOSTNAME": addresses.proxy_host,
+        "APIFY_PROXY_PORT": str(addresses.proxy_port),
+        "APIFY_PROXY_PASSWORD": proxy_password,
+        "APIFY_PROXY_STATUS_URL": f"http://{addresses.proxy_host}:{addresses.proxy_port}",
         "APIFY_META_ORIGIN": run.origin,
         "APIFY_DEDICATED_CPUS": f"{run.memory_mbytes / 4096:g}",
         "APIFY_HEADLESS": "1",

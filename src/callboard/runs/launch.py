@@ -1,6 +1,7 @@
 """From a run's row to what the executor starts."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -22,10 +23,21 @@ from callboard.logs.service import LogService
 from callboard.runs.environment import Addresses, run_environment
 from callboard.runs.keys import input_keys
 from callboard.runs.model import Run
+from callboard.users import repository as user_rows
 
 REDACT_FROM_CHARS = 4
 CPU_MBYTES = 4096
 """Memory that comes with one whole core."""
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """What the database says of a launch."""
+
+    actor: Actor
+    build: Build
+    keys: KeyPair | None
+    proxy_password: str
 
 
 class RunLauncher:
@@ -53,10 +65,9 @@ class RunLauncher:
         found = await self._db.read(lambda tx: self._look_up(tx, run))
         if isinstance(found, str):
             return None, found
-        actor, build, keys = found
-        return self._spec(run, actor, build, keys), ""
+        return self._spec(run, found), ""
 
-    def _look_up(self, tx: Connection, run: Run) -> tuple[Actor, Build, KeyPair | None] | str:
+    def _look_up(self, tx: Connection, run: Run) -> "_Needed | str":
         actor_id, build_id = run.program
         actor = actor_rows.by_id(tx, actor_id)
         build = build_rows.by_id(tx, build_id)
@@ -64,9 +75,14 @@ class RunLauncher:
             return "its Actor has been deleted"
         if build is None or build.image is None:
             return "its build has been deleted"
-        return actor, build, input_keys(self._versions.vault, actor, run.user_id)
+        user = user_rows.user_by_id(tx, run.user_id)
+        if user is None:
+            return "its account has been deleted"
+        keys = input_keys(self._versions.vault, actor, run.user_id)
+        return _Needed(actor, build, keys, user.proxy_password)
 
-    def _spec(self, run: Run, actor: Actor, build: Build, keys: KeyPair | None) -> LaunchSpec:
+    def _spec(self, run: Run, needed: "_Needed") -> LaunchSpec:
+        actor, build, keys = needed.actor, needed.build, needed.keys
         image = msgspec.convert(build.image, Image)
         token = self._token_for(run.id)
         custom = self._versions.opened(build.actor_id, build.env_vars)
@@ -78,6 +94,7 @@ class RunLauncher:
                 tag for tag, entry in actor.tagged_builds.items() if entry["buildId"] == build.id
             ],
             token=token,
+            proxy_password=needed.proxy_password,
             addresses=self._addresses(),
             custom={**image.env, **custom, **(keys.environment() if keys else {})},
         )
@@ -96,7 +113,7 @@ class RunLauncher:
                 Mount(folder / mount.source, mount.target, MountMode(mount.mode))
                 for mount in image.mounts
             ),
-            secrets=(token, *_redacted(build, custom)),
+            secrets=(token, needed.proxy_password, *_redacted(build, custom)),
         )
 
 

@@ -1,5 +1,7 @@
 """Handlers for accounts."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from callboard.api.call import Call
@@ -9,12 +11,13 @@ from callboard.users.service import UserService
 
 
 class UserEndpoints:
-    def __init__(self, service: UserService) -> None:
+    def __init__(self, service: UserService, *, proxy_groups: list[dict[str, Any]]) -> None:
         self._service = service
+        self._proxy_groups = proxy_groups
 
     async def me(self, call: Call) -> Response:
         user = await self._service.by_id(call.user.user_id)
-        return data_response(private_wire(user, call.user))
+        return data_response(private_wire(user, call.user, self._proxy_groups))
 
     async def get(self, call: Call) -> Response:
         return data_response(public_wire(await self._service.by_ref(call.params["userId"])))

@@ -40,6 +40,10 @@ def user_by_name(tx: Connection, username: str) -> User | None:
     return _user(tx.execute(_SELECT.where(users.c.username == username)).first())
 
 
+def all_users(tx: Connection) -> list[User]:
+    return [User(*row) for row in tx.execute(_SELECT)]
+
+
 def save_settings(tx: Connection, user_id: str, settings: dict[str, Any]) -> None:
     tx.execute(update(users).where(users.c.id == user_id).values(settings=settings))
 

@@ -29,12 +29,12 @@ def public_wire(user: User) -> dict[str, Any]:
     return {"username": user.username, "profile": profile_wire(user)}
 
 
-def private_wire(user: User, caller: Caller) -> dict[str, Any]:
+def private_wire(user: User, caller: Caller, proxy_groups: list[dict[str, Any]]) -> dict[str, Any]:
     """`users/me`. A run sees no plan or profile. There is no e-mail: clients refuse a made-up one."""
     wire: dict[str, Any] = {
         "id": user.id,
         "username": user.username,
-        "proxy": {"password": user.proxy_password, "groups": []},
+        "proxy": {"password": user.proxy_password, "groups": proxy_groups},
         "effectivePlatformFeatures": {name: _feature(name) for name in _FEATURES},
         "createdAt": iso(user.created_at),
         "isPaying": True,

@@ -58,6 +58,7 @@ class UserService:
         self._vault = vault
         self._find_run_caller = find_run_caller
         self._remembered: dict[str, tuple[float, Caller]] = {}
+        self._remembered_passwords: dict[str, tuple[float, str]] = {}
 
     async def create(self, username: str) -> User:
         """Raises InvalidUsername or UsernameTaken."""
@@ -110,6 +111,25 @@ class UserService:
             return User(user.id, user.username, user.created_at, user.proxy_password, settings)
 
         return await self._db.write(unit)
+
+    async def by_proxy_password(self, password: str) -> str | None:
+        """The id of the account whose proxy password it is. Remembered for some seconds."""
+        digest = _hash(password)
+        remembered = self._remembered_passwords.get(digest)
+        if remembered is not None and remembered[0] > time.monotonic():
+            return remembered[1]
+        users = await self._db.read(repository.all_users)
+        # All are compared, each in constant time: how long it takes tells nothing of any of them.
+        given = password.encode()
+        found = [
+            user.id for user in users if hmac.compare_digest(user.proxy_password.encode(), given)
+        ]
+        if not found:
+            return None
+        if len(self._remembered_passwords) >= REMEMBER_MAX:
+            self._remembered_passwords.clear()
+        self._remembered_passwords[digest] = (time.monotonic() + REMEMBER_SECS, found[0])
+        return found[0]
 
     def run_token(self, run_id: str) -> str:
         """The token a run's processes get. The same for all starts of the run."""

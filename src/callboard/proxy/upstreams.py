@@ -1,0 +1,105 @@
+"""Which of the operator's proxies a request goes out through."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from callboard.config import ProxyUpstream
+from callboard.proxy.credentials import Wish
+from callboard.proxy.errors import NO_UPSTREAM, ProxyError
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where a proxy of the operator's listens. `authorization` is what its Proxy-Authorization header is to say."""
+
+    host: str
+    port: int
+    is_tls: bool
+    authorization: bytes | None
+
+
+@dataclass(frozen=True)
+class _Choice:
+    key: str
+    upstream: Upstream | None
+    groups: frozenset[str]
+    country: str | None
+
+    def suits(self, wish: Wish) -> bool:
+        if wish.groups and not self.groups.intersection(wish.groups):
+            return False
+        if wish.country is None:
+            return True
+        return self.country is not None and wish.country in (
+            self.country,
+            self.country.partition("_")[0],
+        )
+
+
+class Upstreams:
+    """The configured ways out. Without any, there is the direct one, for those who ask for nothing special."""
+
+    def __init__(self, configured: Iterable[ProxyUpstream]) -> None:
+        self._choices = [_choice(one) for one in configured]
+        self._turns = count()
+
+    def choose(self, user_id: str, wish: Wish) -> Upstream | None:
+        """One that suits the wish, None for the direct way. Raises ProxyError when none does.
+
+        A session of an account always gets the same one while the configuration stays, also after a restart:
+        the choice follows from their names (rendezvous hashing), so there is nothing to remember or forget.
+        """
+        suitable = [choice for choice in self._choices if choice.suits(wish)]
+        if not suitable and (self._choices or wish.groups or wish.country):
+            raise ProxyError(NO_UPSTREAM, _none_suits(wish))
+        if not suitable:
+            return None
+        if wish.session is None:
+            return suitable[next(self._turns) % len(suitable)].upstream
+        owner = f"{user_id}:{wish.session}"
+        return max(suitable, key=lambda choice: _weight(owner, choice.key)).upstream
+
+    def groups(self) -> list[dict[str, Any]]:
+        """For `users/me`: each group with how many upstreams it has."""
+        sizes = Counter(group for choice in self._choices for group in choice.groups)
+        return [
+            {"name": name, "description": f"Proxies of group {name}", "availableCount": size}
+            for name, size in sorted(sizes.items())
+        ]
+
+
+def _choice(configured: ProxyUpstream) -> _Choice:
+    upstream = None if configured.url == "direct" else _upstream(configured.url)
+    return _Choice(configured.url, upstream, frozenset(configured.groups), configured.country)
+
+
+def _upstream(text: str) -> Upstream:
+    url = urlsplit(text)
+    authorization = None
+    if url.username is not None:
+        pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        authorization = b"Basic " + base64.b64encode(pair.encode())
+    return Upstream(
+        url.hostname or "",
+        url.port or _DEFAULT_PORTS[url.scheme],
+        url.scheme == "https",
+        authorization,
+    )
+
+
+def _weight(owner: str, key: str) -> bytes:
+    return hashlib.sha256(f"{owner}\n{key}".encode()).digest()
+
+
+def _none_suits(wish: Wish) -> str:
+    groups = f" of group {' or '.join(wish.groups)}" if wish.groups else ""
+    country = f" in country {wish.country}" if wish.country else ""
+    return f"This server has no proxy{groups}{country}."
