@@ -39,14 +39,16 @@ class Vault:
         if len(key) < _KEY_BYTES:
             raise ValueError(f"The master key must have at least {_KEY_BYTES} bytes.")
         self._master = key
+        self._derived: dict[str, bytes] = {}
         self._aead = AESGCM(self.derive("seal"))
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes, always the same for one master key and purpose, useless for any other purpose."""
-        info = b"callboard:" + purpose.encode()
-        return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(
-            self._master
-        )
+        if purpose not in self._derived:
+            info = b"callboard:" + purpose.encode()
+            kdf = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info)
+            self._derived[purpose] = kdf.derive(self._master)
+        return self._derived[purpose]
 
     def seal(self, text: str, *, context: str = "") -> str:
         """Encrypt, as printable ASCII. `context` says where the value belongs, such as a row's id: `open`
