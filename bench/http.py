@@ -2,8 +2,13 @@
 
 import json
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+
+_KEPT_SECS = 2.0
+"""Servers close connections that are idle for longer than a few seconds."""
 
 
 class Answer(NamedTuple):
@@ -19,13 +24,18 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One connection. Not for use by several threads at once."""
+    """One connection at a time, a new one after a pause. Not for use by several threads at once."""
 
     def __init__(self, port: int, token: str = "") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._port = port
+        self._connect()
+        self._fields = f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = self._socket.makefile("rb", buffering=256 * 1024)
-        self._fields = f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        self._used_at = time.monotonic()
 
     def close(self) -> None:
         self._reader.close()
@@ -33,6 +43,9 @@ class Client:
 
     def send(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> None:
         """Send a request without waiting for its answer."""
+        if time.monotonic() - self._used_at > _KEPT_SECS:
+            self.close()
+            self._connect()
         sent_type = f"Content-Type: {content_type or 'application/json'}\r\n" if body else ""
         head = f"{method} {path}{self._fields}{sent_type}Content-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body)
@@ -40,6 +53,7 @@ class Client:
     def receive(self, *, keep: bool = True) -> Answer:
         """The next answer, its body left out unless `keep`."""
         status, fields = self._head()
+        self._used_at = time.monotonic()
         if fields.get(b"transfer-encoding") == b"chunked":
             parts = [part for part in self._chunks() if keep]
             return Answer(status, b"".join(parts))
