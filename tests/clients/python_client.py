@@ -38,3 +38,20 @@ async def streamed(client: Any, response: Any) -> bytes:
     if isinstance(client, ApifyClientAsync):
         return b"".join([chunk async for chunk in response.aiter_bytes()])
     return b"".join(response.iter_bytes())
+
+
+async def until_logged(client: Any, run_id: str, text: str) -> None:
+    """Returns once the run has written `text`, by following its log."""
+    seen = b""
+    async with opened(client.log(run_id).stream()) as response:
+        if isinstance(client, ApifyClientAsync):
+            async for chunk in response.aiter_bytes():
+                seen += chunk
+                if text.encode() in seen:
+                    return
+        else:
+            for chunk in response.iter_bytes():
+                seen += chunk
+                if text.encode() in seen:
+                    return
+    raise AssertionError(f"the log ended without {text!r}: {seen.decode()}")

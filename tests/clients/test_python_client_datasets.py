@@ -15,6 +15,11 @@ from tests.server import Client
 
 ROWS = [{"n": n, "text": f"row {n}", "#hidden": n} for n in range(6)]
 
+NOT_ALLOWED = (
+    r"^Insufficient permissions for the dataset\. Make sure you're passing a correct API token "
+    r"and that it has the required permissions\."
+)
+
 
 async def filled(client: Any, items: Any = ROWS) -> Any:
     """A client of a fresh dataset with `items` in it."""
@@ -142,7 +147,7 @@ async def test_a_signed_link_opens_a_private_dataset(
     signature = link.partition("signature=")[2].partition("&")[0]
     their = stranger.dataset((await done(dataset.get())).id)
     assert (await done(their.list_items(signature=signature))).total == 6
-    with pytest.raises(ForbiddenError, match=r"^Insufficient permissions for the dataset\."):
+    with pytest.raises(ForbiddenError, match=NOT_ALLOWED):
         await done(their.list_items())
 
 

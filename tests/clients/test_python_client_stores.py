@@ -11,6 +11,11 @@ from apify_client.errors import ForbiddenError, InvalidRequestError, NotFoundErr
 from tests.clients.python_client import done, every, opened, streamed
 from tests.server import Client
 
+NOT_ALLOWED = (
+    r"^Insufficient permissions for the key-value store\. Make sure you're passing a correct API token "
+    r"and that it has the required permissions\."
+)
+
 
 async def fresh(client: Any) -> Any:
     """A client of a fresh store."""
@@ -137,9 +142,7 @@ async def test_a_signed_link_opens_one_record(client: Any, stranger: Any, api: C
     assert (reply.status, reply.json) == (200, {"open": True})
     signature = link.partition("signature=")[2]
     their = stranger.key_value_store((await done(store.get())).id)
-    with pytest.raises(
-        ForbiddenError, match=r"^Insufficient permissions for the key-value store\."
-    ):
+    with pytest.raises(ForbiddenError, match=NOT_ALLOWED):
         await done(their.get_record("closed", signature=signature))
 
 

@@ -28,6 +28,16 @@ RUN npm ci --omit=dev
 COPY . ./
 CMD ["node", "main.mjs"]
 """
+PYTHON_MAIN = """
+import asyncio, json, os
+from apify import Actor, Event
+
+async def main():
+    async with Actor:
+{body}
+
+asyncio.run(main())
+"""
 PYTHON_FILES = {
     "Dockerfile": PYTHON_DOCKERFILE,
     "requirements.txt": "apify==4.1.0\ncrawlee[beautifulsoup]==1.11.0\n",
@@ -45,6 +55,12 @@ def node_files() -> dict[str, str]:
         "Dockerfile": NODE_DOCKERFILE,
         **{name: (NODE_PROJECT / name).read_text() for name in names},
     }
+
+
+def python_program(body: str) -> str:
+    """An Actor that does `body` once the SDK has started."""
+    lines = (f"        {line}" for line in body.strip().splitlines())
+    return PYTHON_MAIN.format(body="\n".join(lines))
 
 
 @dataclass

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.actors import ActorMaker
+from tests.e2e.sdk import needs_node
 from tests.server import Client
+
+pytestmark = pytest.mark.xdist_group("sdk")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or shutil.which("npm") is None, reason="needs Node.js and npm"
-)
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 
 

@@ -5,21 +5,10 @@ import json
 import pytest
 
 from tests.actors import ActorMaker
-from tests.e2e.sdk import SdkActors
+from tests.e2e.sdk import SdkActors, python_program
 from tests.server import Client
 
 pytestmark = pytest.mark.xdist_group("sdk")
-
-MAIN = """
-import asyncio, json, os
-from apify import Actor, Event
-
-async def main():
-    async with Actor:
-{body}
-
-asyncio.run(main())
-"""
 
 SCHEMA = {
     "title": "Input",
@@ -44,14 +33,9 @@ SCHEMA = {
 }
 
 
-def program(body: str) -> str:
-    """An Actor that does `body` once the SDK has started."""
-    return MAIN.format(body="\n".join(f"        {line}" for line in body.strip().splitlines()))
-
-
 async def test_input_comes_with_defaults_and_opened_secrets(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.python(
-        program("await Actor.set_value('OUTPUT', await Actor.get_input())"),
+        python_program("await Actor.set_value('OUTPUT', await Actor.get_input())"),
         files={".actor/INPUT_SCHEMA.json": json.dumps(SCHEMA)},
     )
     run = await sdk.ran(actor, {"given": "this", "secret": "not for everyone"})
@@ -63,7 +47,7 @@ async def test_input_comes_with_defaults_and_opened_secrets(sdk: SdkActors, api:
 
 async def test_items_and_values_are_stored(sdk: SdkActors) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 await Actor.push_data({'n': 1})
 await Actor.push_data([{'n': n} for n in range(2, 1001)])
 await Actor.set_value('page', '<p>text</p>', content_type='text/html')
@@ -80,7 +64,7 @@ await Actor.set_value('count', (await dataset.get_metadata()).item_count)
 
 async def test_a_request_queue_is_worked_off(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 queue = await Actor.open_request_queue()
 await queue.add_requests([f'https://example.com/{n}' for n in range(30)])
 await queue.add_request('https://example.com/0')
@@ -103,7 +87,7 @@ await Actor.set_value('OUTPUT', seen)
 
 async def test_named_storages_outlive_their_run(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 store = await Actor.open_key_value_store(name='kept')
 before = await store.get_value('count', 0)
 await store.set_value('count', before + 1)
@@ -120,7 +104,7 @@ await Actor.set_value('OUTPUT', before)
 
 async def test_a_terminal_status_message_stays(sdk: SdkActors) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 await Actor.set_status_message('Working')
 await Actor.set_status_message('All found', is_terminal=True)
 await Actor.set_status_message('Too late')
@@ -145,7 +129,7 @@ await Actor.set_status_message('Too late')
 async def test_a_run_ends_as_its_program_does(
     sdk: SdkActors, body: str, status: str, exit_code: int, message: str | None
 ) -> None:
-    run = await sdk.ran(await sdk.python(program(body)))
+    run = await sdk.ran(await sdk.python(python_program(body)))
     assert (run["status"], run["exitCode"]) == (status, exit_code), await sdk.log(run)
     if message is not None:
         assert run["statusMessage"] == message
@@ -155,7 +139,7 @@ async def test_a_run_ends_as_its_program_does(
 
 async def test_system_figures_arrive_and_are_real(sdk: SdkActors) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 ballast = bytearray(64 * 1024 * 1024)
 arrived = asyncio.Queue()
 Actor.on(Event.SYSTEM_INFO, lambda data: arrived.put_nowait(data))
@@ -175,7 +159,7 @@ await Actor.set_value('OUTPUT', {
 
 async def test_state_is_persisted_when_asked(sdk: SdkActors) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 state = await Actor.use_state({'pages': 0})
 state['pages'] += 3
 persisted = asyncio.Event()
@@ -197,7 +181,7 @@ await persisted.wait()
 
 async def test_a_graceful_abort_lets_the_program_save_its_work(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 aborting = asyncio.Event()
 Actor.on(Event.ABORTING, lambda data: aborting.set())
 print('waiting for the abort')
@@ -215,7 +199,7 @@ await Actor.set_value('OUTPUT', {'saved': True})
 
 async def test_the_program_knows_its_run(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.python(
-        program("""
+        python_program("""
 known = Actor.configuration
 await Actor.set_value('OUTPUT', {
     'actor': known.actor_id,
@@ -253,7 +237,7 @@ print('the secret is', os.environ['CLOSED'])
 async def test_an_actor_calls_another_one(sdk: SdkActors, actors: ActorMaker) -> None:
     called = await actors.python("set_value('OUTPUT', {'twice': get_input()['n'] * 2})")
     actor = await sdk.python(
-        program(f"""
+        python_program(f"""
 run = await Actor.call('{called["id"]}', {{'n': 21}})
 store = await Actor.open_key_value_store(id=run.default_key_value_store_id)
 await Actor.set_value('OUTPUT', await store.get_value('OUTPUT'))
