@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -45,6 +46,9 @@ from callboard.proxy.upstreams import Upstreams
 from callboard.proxy.ways import Site, Ways
 from callboard.request_queues.endpoints import RequestQueueEndpoints
 from callboard.request_queues.service import RequestQueueService
+from callboard.reaper.loop import Reaper
+from callboard.reaper.policy import Policy
+from callboard.reaper.rounds import Rounds
 from callboard.routes import Endpoints, all_routes
 from callboard.runs import repository as run_rows
 from callboard.runs.change_endpoints import RunChangeEndpoints
@@ -58,6 +62,11 @@ from callboard.runs.supervisor import RunSupervisor
 from callboard.runs.sync import SyncRuns
 from callboard.store.endpoints import StoreEndpoints
 from callboard.store.service import StoreService
+from callboard.schedules.actions import ActionStarter
+from callboard.schedules.endpoints import ScheduleEndpoints
+from callboard.schedules.model import MissedPolicy
+from callboard.schedules.service import ScheduleService
+from callboard.schedules.ticker import Ticker
 from callboard.tasks import repository as task_rows
 from callboard.tasks.endpoints import TaskEndpoints
 from callboard.tasks.service import TaskService
@@ -151,6 +160,7 @@ class Callboard:
         if address not in (self.settings.host, "0.0.0.0") and self.settings.host not in (
             "0.0.0.0",
             "::",
+        self._keep_going(self._ticker.run(), "ticker")
         ):
             self._sockets.append(listen(address, self._port))
 
@@ -228,6 +238,9 @@ class Callboard:
             addresses=self.addresses,
             actor_id_of=lambda call: _actor_id_of(db, call),
         )
+        tasks = TaskService(db, runs)
+        missed = MissedPolicy(settings.missed_schedules)
+        self._ticker = Ticker(db, signals, ActionStarter(runs, tasks), missed=missed)
         endpoints = Endpoints(
             actors=ActorEndpoints(
                 ActorService(db, versions, find_build=find_tag_entry),
@@ -246,7 +259,8 @@ class Callboard:
             changes=RunChangeEndpoints(
                 RunChanges(db, runs, self._runs, stores, budget, vault, logs), run_endpoints
             ),
-            tasks=TaskEndpoints(TaskService(db, runs), run_endpoints, sync),
+            tasks=TaskEndpoints(tasks, run_endpoints, sync),
+            schedules=ScheduleEndpoints(ScheduleService(db, signals)),
             datasets=DatasetEndpoints(datasets),
             stores=KeyValueStoreEndpoints(stores),
             queues=RequestQueueEndpoints(queues),
@@ -266,13 +280,18 @@ class Callboard:
         )
         metrics = Metrics(budget)
         api = Api(
-            [*all_routes(endpoints), *Health(self.executor).routes(), *metrics.routes()],
+            [
+                *reaper.waking(all_routes(endpoints)),
+                *Health(self.executor).routes(),
+                *metrics.routes(),
+            ],
             authenticate=self.users.authenticate,
             websockets=events,
         )
         return metrics.watching(api)
 
     async def _start_dispatcher(self, db: Database) -> None:
+        reaper = self._start_reaper(db, stores, logs)
         allow_private = self.settings.allow_local_network or self.settings.is_loopback
         dispatcher = Dispatcher(
             db,
@@ -281,7 +300,25 @@ class Callboard:
             own_urls=(self.url,),
             token_for=self.users.webhook_token,
         )
-        loop = asyncio.create_task(dispatcher.run(), name="webhook dispatcher")
+        self._keep_going(dispatcher.run(), "webhook dispatcher")
+
+    def _start_reaper(self, db: Database, stores: KeyValueStoreService, logs: LogService) -> Reaper:
+        rounds = Rounds(
+            db,
+            stores,
+            logs,
+            Policy(self.settings.retention_days),
+            logs_folder=self._data_dir.logs,
+            builds_folder=self._data_dir.builds,
+            remove_build_files=self._builds.remove_files_of,
+        )
+        reaper = Reaper(rounds, self.signals)
+        self._keep_going(reaper.run(), "reaper")
+        return reaper
+
+    def _keep_going(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a loop in the background until the server closes."""
+        loop = asyncio.create_task(work, name=name)
 
         async def stop() -> None:
             loop.cancel()

@@ -95,6 +95,11 @@ class Settings:
         7,
         "Days after which unnamed storages and all but the ten newest runs of an Actor are removed.",
     )
+    missed_schedules: str = _setting(
+        "once",
+        "What becomes of invocations of a schedule that were due while the server was down: "
+        "once (one of them is made up for) or skip.",
+    )
     log_level: str = _setting(
         "info", "Least severe server messages shown: debug, info, warning, error."
     )
@@ -192,6 +197,8 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidSetting("sync_wait_secs must be more than 0.")
     for upstream in settings.proxy_upstreams:
         _check_upstream(upstream)
+    if settings.missed_schedules not in ("once", "skip"):
+        raise InvalidSetting("missed_schedules must be once or skip.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting(f'There is no log level "{settings.log_level}".')
     return settings

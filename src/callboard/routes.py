@@ -25,6 +25,7 @@ from callboard.runs.errors import (
     SyncTaskNotFound,
     SyncTokenNotValid,
 )
+from callboard.schedules.endpoints import ScheduleEndpoints
 from callboard.store.endpoints import StoreEndpoints
 from callboard.tasks.endpoints import TaskEndpoints
 from callboard.tasks.service import TaskNotFound
@@ -67,6 +68,7 @@ class Endpoints:
     users: UserEndpoints
     usage: UsageEndpoints
     store: StoreEndpoints
+    schedules: ScheduleEndpoints
     tools: ToolEndpoints
 
 
@@ -86,6 +88,7 @@ def contract_routes(e: Endpoints) -> list[Route]:
         *mount("/v2/actor-runs", run_routes(e)),
         *mount("/v2/actor-tasks", task_routes(e)),
         *webhook_routes(e.webhooks),
+        *schedule_routes(e.schedules),
         Route("GET", "/v2/logs/{buildOrRunId}", e.logs.get, OPTIONAL),
         *account_routes(e),
         Route("GET", "/v2/store", e.store.page, OPTIONAL),
@@ -334,4 +337,16 @@ def webhook_routes(webhooks: WebhookEndpoints) -> list[Route]:
         Route("GET", "/v2/webhooks/{webhookId}/dispatches", webhooks.dispatches_of_webhook),
         Route("GET", "/v2/webhook-dispatches", webhooks.dispatches),
         Route("GET", "/v2/webhook-dispatches/{dispatchId}", webhooks.dispatch),
+    ]
+
+
+def schedule_routes(schedules: ScheduleEndpoints) -> list[Route]:
+    one = "/v2/schedules/{scheduleId}"
+    return [
+        Route("GET", "/v2/schedules", schedules.page),
+        Route("POST", "/v2/schedules", schedules.create),
+        Route("GET", one, schedules.get),
+        Route("PUT", one, schedules.update),
+        Route("DELETE", one, schedules.delete),
+        Route("GET", f"{one}/log", schedules.log),
     ]

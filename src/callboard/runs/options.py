@@ -49,7 +49,7 @@ def options_from_query(query: Query) -> RequestedOptions:
     return RequestedOptions(
         build=query.text("build"),
         timeout_secs=None if timeout is None else math.ceil(timeout),
-        memory_mbytes=_checked_memory(query.integer("memory")),
+        memory_mbytes=checked_memory(query.integer("memory")),
         max_items=max_items,
         max_total_charge_usd=max_charge,
         restart_on_error=query.optional_flag("restartOnError"),
@@ -79,7 +79,7 @@ def options_of_actor(actor: Actor) -> RequestedOptions:
     return options
 
 
-def _checked_memory(memory_mbytes: int | None) -> int | None:
+def checked_memory(memory_mbytes: int | None) -> int | None:
     if memory_mbytes is None:
         return None
     is_power = memory_mbytes > 0 and memory_mbytes & (memory_mbytes - 1) == 0

@@ -74,7 +74,7 @@ class StartRequest:
     meta: dict[str, Any]
     webhooks: Sequence[AdHocWebhook] = ()
     task_id: str | None = None
-    on_start: Callable[[Connection], None] | None = None
+    on_start: Callable[[Connection, Run], None] | None = None
     """Done in the transaction that creates the run."""
 
 
@@ -166,7 +166,7 @@ class RunService:
             if request.webhooks:
                 create_ad_hoc(tx, caller.user_id, run.id, request.webhooks)
             if request.on_start is not None:
-                request.on_start(tx)
+                request.on_start(tx, run)
             publish(tx, run_event(EventType.RUN_CREATED, run))
             return run
 

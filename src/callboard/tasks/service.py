@@ -136,13 +136,17 @@ class TaskService:
         def make_input(schema: InputSchema | None) -> RunInput | None:
             return input_for_task(sent, task.input, schema)
 
-        def on_start(tx: Connection) -> None:
+        also_on_start = request.on_start
+
+        def on_start(tx: Connection, run: Run) -> None:
             repository.note_run(tx, task.id, at=clock.now())
 
         request = replace(
             request,
             requested=request.requested.over(options_from_wire(task.options)),
             make_input=make_input,
+            if also_on_start is not None:
+                also_on_start(tx, run)
             task_id=task.id,
             on_start=on_start,
         )
