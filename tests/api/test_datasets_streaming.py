@@ -11,7 +11,7 @@ from tests.api.dataset_client import DatasetClient
 from tests.server import Client, Server
 
 ITEMS = 30_000
-MAX_GROWTH_KIB = 32 * 1024
+MAX_GROWTH_KIB = 64 * 1024
 
 
 def anonymous_kib(pid: int) -> int:
