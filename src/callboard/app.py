@@ -24,7 +24,7 @@ from callboard.builds.endpoints import BuildEndpoints
 from callboard.builds.service import BuildService, find_tag_entry
 from callboard.builds.supervisor import BuildSupervisor
 from callboard.config import Settings
-from callboard.core.caller import Caller, GeneralAccess
+from callboard.core.caller import Caller
 from callboard.core.signals import Signals
 from callboard.datadir import DataDir, write_secret
 from callboard.datasets.endpoints import DatasetEndpoints
@@ -57,7 +57,7 @@ from callboard.runs.endpoints import RunEndpoints
 from callboard.runs.environment import Addresses
 from callboard.runs.events import RunEvents
 from callboard.runs.launch import RunLauncher
-from callboard.runs.service import RunService
+from callboard.runs.service import RunService, require_readable
 from callboard.runs.supervisor import RunSupervisor
 from callboard.runs.sync import SyncRuns
 from callboard.store.endpoints import StoreEndpoints
@@ -385,14 +385,13 @@ def machine_memory_mbytes() -> int:
 
 
 async def _find_job(db: Database, caller: Caller | None, job_id: str) -> bool | None:
-    """Whether a run or build has ended, None when there is none that the caller may read."""
+    """Whether a run or build has ended, None when there is none. Raises what reading the run would raise."""
 
     def unit(tx: Connection) -> bool | None:
         run = run_rows.by_id(tx, job_id)
         if run is not None:
-            is_own = caller is not None and caller.owns(run.user_id)
-            is_open = GeneralAccess(run.general_access).allows_id_readers
-            return run.status.is_terminal if is_own or is_open else None
+            require_readable(caller, run)
+            return run.status.is_terminal
         build = build_rows.by_id(tx, job_id)
         return None if build is None else build.status.is_terminal
 

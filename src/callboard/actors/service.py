@@ -64,16 +64,17 @@ class ActorService:
         self._find_build = find_build
 
     async def get(self, caller: Caller | None, ref: Ref) -> tuple[Actor, list[ActorVersion]]:
-        """The Actor with its versions; those of others' Actors are not shown."""
+        """The Actor with its versions; those of others' Actors, and to limited runs all, are not shown."""
 
         def unit(tx: Connection) -> tuple[Actor, list[ActorVersion]]:
             actor = find_actor(tx, caller, ref)
-            is_own = caller is not None and caller.owns(actor.user_id)
+            is_own = caller is not None and caller.owns(actor.user_id) and not caller.is_limited
             return actor, repository.versions(tx, actor.id) if is_own else []
 
         return await self._db.read(unit)
 
     async def page(self, caller: Caller, request: PageRequest, *, by_last_run: bool) -> Page[Actor]:
+        require_account(caller)
         return await self._db.read(
             lambda tx: repository.page(tx, caller.user_id, request, by_last_run=by_last_run)
         )

@@ -137,11 +137,13 @@ class VersionService:
         self._find = find
 
     async def all(self, caller: Caller, ref: Ref) -> list[ActorVersion]:
+        require_account(caller)
         return await self._db.read(
             lambda tx: repository.versions(tx, self._find(tx, caller, ref).id)
         )
 
     async def get(self, caller: Caller, ref: Ref, number: str) -> ActorVersion:
+        require_account(caller)
         return await self._db.read(lambda tx: self._version(tx, caller, ref, number))
 
     def _version(self, tx: Connection, caller: Caller, ref: Ref, number: str) -> ActorVersion:

@@ -191,6 +191,8 @@ class BuildService:
                 await change.wait(left)
 
     async def page(self, caller: Caller, request: PageRequest, *, actor: Ref | None) -> Page[Build]:
+        require_account(caller)
+
         def unit(tx: Connection) -> Page[Build]:
             actor_id = None if actor is None else own_actor(tx, caller, actor).id
             return repository.page(tx, request, user_id=caller.user_id, actor_id=actor_id)
@@ -199,6 +201,7 @@ class BuildService:
 
     async def abort(self, caller: Caller, build_id: str) -> Build:
         """Stop it at once. A build that has ended or is ending is returned as it is."""
+        require_account(caller)
         build = await self.get(caller, build_id)
         require_owner(caller, build.user_id)
         await self._supervisor.abort(build_id)
@@ -206,6 +209,7 @@ class BuildService:
 
     async def delete(self, caller: Caller, build_id: str) -> None:
         """Raises DeletingDefaultBuild or DeletingUnfinishedBuild."""
+        require_account(caller)
 
         def unit(tx: Connection) -> Build:
             build = repository.by_id(tx, build_id)

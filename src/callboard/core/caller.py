@@ -35,6 +35,10 @@ class Caller:
     def owns(self, owner_id: str) -> bool:
         return self.user_id == owner_id
 
+    def reaches_run(self, run_id: str, *, started_by: str | None) -> bool:
+        """Of the account's runs all, by a limited run only itself and what it started."""
+        return not self.is_limited or self.run_id in (run_id, started_by)
+
 
 def require_owner(caller: Caller | None, owner_id: str) -> None:
     """Raise RecordNotFound unless the caller owns it: whether others' things exist is not told."""

@@ -20,7 +20,7 @@ CHUNK_BYTES = 256 * 1024
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 FindJob: TypeAlias = Callable[[Caller | None, str], Awaitable[bool | None]]
-"""Whether the run or build has ended; None when there is none that the caller may read."""
+"""Whether the run or build has ended, None when there is none. Raises ApiError when the caller may not read it."""
 
 
 class LogNotFound(ApiError):
@@ -62,7 +62,7 @@ class LogService:
         self.path(log_id).unlink(missing_ok=True)
 
     async def require(self, caller: Caller | None, log_id: str) -> None:
-        """Raise LogNotFound unless there is such a run or build and the caller may read it."""
+        """Raise LogNotFound, or another ApiError, unless there is such a run or build and the caller may read it."""
         if await self._find_job(caller, log_id) is None:
             raise LogNotFound
 
@@ -93,7 +93,7 @@ class LogService:
         ):
             while True:
                 # Asked before reading: what was written before the end is then surely read.
-                has_ended = await self._find_job(caller, log_id) is not False
+                has_ended = await self._has_ended(caller, log_id)
                 while True:
                     data, offset = await asyncio.to_thread(logfile.read, path, offset, CHUNK_BYTES)
                     if not data:
@@ -103,6 +103,12 @@ class LogService:
                     yield clean.rest()
                     return
                 await _first_of(growth.wait(), change.wait())
+
+    async def _has_ended(self, caller: Caller | None, log_id: str) -> bool:
+        try:
+            return await self._find_job(caller, log_id) is not False
+        except ApiError:  # not the caller's to read any more
+            return True
 
 
 class _Cleaner:

@@ -136,7 +136,8 @@ class RequestQueueEndpoints(StorageEndpoints):
         queue = self._known.get(call.caller, self.ref(call))
         if queue is None:
             queue = await self.find(call, need)
-            self._known.add(call.caller, queue)
+            if need is Need.WRITE:  # who may write may read, but not the other way round
+                self._known.add(call.caller, queue)
         run_id = None if call.caller is None else call.caller.run_id
         return Access(queue, call.caller, Client(key, run_id))
 

@@ -95,7 +95,7 @@ class RunEndpoints:
 
     async def page_of(self, call: Call, base: RunFilter) -> Response:
         request = page_request(call.query)
-        page = await self._service.page(_filtered(call, base), request)
+        page = await self._service.page(call.user, _filtered(call, base), request)
         return data_response(page_wire(page, request, short_run_wire))
 
     async def get(self, call: Call) -> Response:

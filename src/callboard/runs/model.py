@@ -6,6 +6,8 @@ from typing import Any
 
 from callboard.core.jobs import JobStatus
 
+STARTED_BY = "startedByRunId"
+"""In a run's `meta`."""
 RESTARTS_MAX = 3
 RESTART_WINDOW_SECS = 60.0
 
@@ -74,6 +76,11 @@ class Run:
             return self.actor_id, self.build_id
         newest = self.metamorphs[-1]
         return newest["actorId"], newest["buildId"]
+
+    @property
+    def started_by(self) -> str | None:
+        """The run that started this one, if one did."""
+        return self.meta.get(STARTED_BY)
 
     @property
     def timeout_secs(self) -> int:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
-from callboard.actors.model import Actor
+from callboard.actors.model import Actor, PermissionLevel
 from callboard.actors.pricing import current_pricing
 from callboard.actors.service import find_actor
 from callboard.api.pagination import Page, PageRequest
@@ -42,13 +42,13 @@ from callboard.runs.errors import (
 from callboard.runs.events import RunEvents
 from callboard.runs.input import RunInput, schema_of
 from callboard.runs.keys import protected_input
-from callboard.runs.model import Attempts, Run
+from callboard.runs.model import STARTED_BY, Attempts, Run
 from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
 from callboard.runs.repository import RunFilter
 from callboard.runs.schemas import RunChange, initial_stats
 from callboard.runs.supervisor import GRACE_SECS, RunSupervisor
 from callboard.storages import repository as storage_rows
-from callboard.storages.model import StorageKind
+from callboard.storages.model import Storage, StorageKind
 from callboard.webhooks.model import AdHocWebhook, Condition, EventType
 from callboard.webhooks.service import create_ad_hoc, publish
 from callboard.webhooks.service import forget as forget_webhooks
@@ -61,6 +61,8 @@ STORAGE_GROUPS = {
 }
 """Names of the maps in a run's `storageIds`."""
 WAIT_MAX_SECS = 60.0
+_ACCESS = [one for one in GeneralAccess if one is not GeneralAccess.ANYONE_WITH_NAME_CAN_READ]
+"""Of runs, which have no names."""
 
 MakeInput: TypeAlias = Callable[[InputSchema | None], RunInput | None]
 
@@ -116,6 +118,11 @@ class RunService:
             run_input=value,
             settings=self._settings,
         )
+        if (
+            caller.is_limited
+            and options.permission_level is not PermissionLevel.LIMITED_PERMISSIONS
+        ):
+            raise InsufficientPermissions("A run with limited permissions starts only such runs.")
         if not self._budget.fits(options.memory_mbytes):
             raise ActorMemoryLimitExceeded(options.memory_mbytes, self._budget.limit_mbytes)
         run_input = await protected_input(
@@ -188,9 +195,9 @@ class RunService:
         async with self._signals.listen(job_topic(run_id)) as change:
             while True:
                 run = await self._db.read(lambda tx: repository.by_id(tx, run_id))
-                _require_readable(caller, run)
                 if run is None:
                     raise RunNotFound
+                require_readable(caller, run)
                 left = deadline - loop.time()
                 if run.status.is_terminal or left <= 0:
                     return run
@@ -201,13 +208,18 @@ class RunService:
         run = await self._db.read(lambda tx: repository.newest(tx, wanted))
         if run is None:
             raise RunNotFound
+        require_readable(caller, run)
         return await self.get(caller, run.id, wait_secs=wait_secs) if wait_secs else run
 
-    async def page(self, wanted: RunFilter, request: PageRequest) -> Page[Run]:
+    async def page(self, caller: Caller, wanted: RunFilter, request: PageRequest) -> Page[Run]:
+        require_account(caller)
         return await self._db.read(lambda tx: repository.page(tx, wanted, request))
 
     async def update(self, caller: Caller, run_id: str, change: RunChange) -> Run:
-        """Change the status message or the general access. A terminal message is not overwritten."""
+        """Change the status message, or the general access, also of its default storages.
+
+        A terminal message is not overwritten.
+        """
         if change.is_status_message_terminal and not isinstance(change.status_message, str):
             raise CannotSetTerminalMessage
 
@@ -216,6 +228,9 @@ class RunService:
             values = _changes(run, change)
             if values:
                 repository.change(tx, run_id, **values)
+            if access := values.get("general_access"):
+                for storage in _own_storages(tx, run):
+                    storage_rows.change(tx, storage.pk, general_access=access)
             return replace(run, **values)
 
         run = await self._db.write(unit)
@@ -269,11 +284,11 @@ class RunService:
 
 
 def own_run(tx: Connection, caller: Caller, run_id: str) -> Run:
-    """The run, if the caller may change it: a limited run reaches only itself. Raises RunNotFound."""
+    """The run, if the caller may change it. Raises RunNotFound or InsufficientPermissions."""
     run = repository.by_id(tx, run_id)
     if run is None or not caller.owns(run.user_id):
         raise RunNotFound
-    if caller.is_limited and caller.run_id != run_id:
+    if not caller.reaches_run(run_id, started_by=run.started_by):
         raise InsufficientPermissions
     return run
 
@@ -290,19 +305,26 @@ def storages_of(run: Run) -> list[tuple[StorageKind, str]]:
 def remove_run(tx: Connection, run: Run) -> None:
     """Take a run and its default storages out of sight. Their contents are reclaimed later."""
     at = clock.now()
-    for kind, storage_id in storages_of(run):
-        storage = storage_rows.by_id(tx, kind, storage_id)
-        if storage is not None and storage.name is None:
-            storage_rows.mark_deleted(tx, storage.pk, at=at)
+    for storage in _own_storages(tx, run):
+        storage_rows.mark_deleted(tx, storage.pk, at=at)
     forget_webhooks(tx, Condition(run_id=run.id))
     repository.remove(tx, run.id)
 
 
-def _require_readable(caller: Caller | None, run: Run | None) -> None:
-    if run is None or (caller is not None and caller.owns(run.user_id)):
+def _own_storages(tx: Connection, run: Run) -> list[Storage]:
+    """Its default storages. One that has been given a name is the account's own."""
+    found = [storage_rows.by_id(tx, kind, storage_id) for kind, storage_id in storages_of(run)]
+    return [storage for storage in found if storage is not None and storage.name is None]
+
+
+def require_readable(caller: Caller | None, run: Run) -> None:
+    """Raise RunNotFound unless it is the caller's or open to all, InsufficientPermissions for a limited run."""
+    if GeneralAccess(run.general_access).allows_id_readers:
         return
-    if not GeneralAccess(run.general_access).allows_id_readers:
+    if caller is None or not caller.owns(run.user_id):
         raise RunNotFound
+    if not caller.reaches_run(run.id, started_by=run.started_by):
+        raise InsufficientPermissions
 
 
 def _changes(run: Run, change: RunChange) -> dict[str, Any]:
@@ -313,8 +335,8 @@ def _changes(run: Run, change: RunChange) -> dict[str, Any]:
             change.is_status_message_terminal is not UNSET and change.is_status_message_terminal
         )
     if change.general_access is not UNSET and change.general_access is not None:
-        if change.general_access not in set(GeneralAccess):
-            raise InvalidValue(f"generalAccess must be one of {', '.join(GeneralAccess)}.")
+        if change.general_access not in _ACCESS:
+            raise InvalidValue(f"generalAccess must be one of {', '.join(_ACCESS)}.")
         values["general_access"] = change.general_access
     return values
 
@@ -365,7 +387,7 @@ def _new_run(
         finished_at=None,
         exit_code=None,
         origin=request.meta["origin"],
-        meta=request.meta,
+        meta=request.meta if caller.run_id is None else {**request.meta, STARTED_BY: caller.run_id},
         options=options.wire(),
         memory_mbytes=options.memory_mbytes,
         stats=initial_stats(0 if run_input is None else len(run_input.body)),

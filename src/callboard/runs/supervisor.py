@@ -191,10 +191,10 @@ class RunSupervisor:
         after = await record(
             self._db, lambda tx: _after_attempt(tx, run, end, used), owner_id=run.id
         )
+        # Its rights have ended, or are those of another Actor now.
+        self._forget_token(run.id)
         if after is None or after.status.is_terminal:
-            # Whoever waits for the run need not wait for the cleaning up.
-            self._forget_token(run.id)
-            self.wake(run.id)
+            self.wake(run.id)  # who waits for the run need not wait for the cleaning up
         await self._launches.forget(job_name(run.id, run.attempts.number))
         if after is None:
             return None

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from callboard.api.pagination import Page, PageRequest
-from callboard.core.caller import GeneralAccess
+from callboard.core.caller import Caller, GeneralAccess
 from callboard.core.ids import new_id, new_secret
-from callboard.db.tables import storages, users
+from callboard.db.tables import runs, storages, users
 from callboard.storages.model import Ownership, Storage, StorageKind
 
 _COLUMNS = [
@@ -91,14 +91,18 @@ def by_owner_name(tx: Connection, kind: StorageKind, username: str, name: str) -
 def page(
     tx: Connection,
     kind: StorageKind,
-    user_id: str,
+    caller: Caller,
     request: PageRequest,
     *,
     unnamed: bool,
     ownership: Ownership | None,
 ) -> Page[Storage]:
-    """The account's storages by creation. Named ones only, unless `unnamed`. Nothing is shared with an account."""
-    conditions = [storages.c.user_id == user_id, storages.c.kind == kind, _ALIVE]
+    """The caller's storages by creation. Named ones only, unless `unnamed`. Nothing is shared with an account."""
+    conditions = [storages.c.user_id == caller.user_id, storages.c.kind == kind, _ALIVE]
+    if caller.is_limited:
+        conditions.append(
+            (storages.c.run_id == caller.run_id) | (storages.c.actor_id == caller.actor_id)
+        )
     if not unnamed:
         conditions.append(storages.c.name.is_not(None))
     if ownership is Ownership.SHARED_WITH_ME:
@@ -109,6 +113,12 @@ def page(
         _SELECT.where(*conditions).order_by(order).offset(request.offset).limit(request.limit)
     )
     return Page([_storage(row) for row in rows], total)
+
+
+def was_started_by(tx: Connection, run_id: str, starter_id: str) -> bool:
+    """Whether one run started the other."""
+    meta = tx.execute(select(runs.c.meta).where(runs.c.id == run_id)).scalar_one_or_none()
+    return meta is not None and meta.get("startedByRunId") == starter_id
 
 
 def change(tx: Connection, pk: int, **values: Any) -> None:

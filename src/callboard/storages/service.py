@@ -57,7 +57,12 @@ class StorageService:
         Reading is also allowed by a valid `signature` (of the storage, or of the record `record_key`), by the
         storage's general access, and by `is_granted`. Raises StorageNotFound or StorageAccessDenied.
         """
-        storage = await self._db.read(lambda tx: self._look_up(tx, caller, ref))
+
+        def unit(tx: Connection) -> tuple[Storage | None, bool]:
+            found = self._look_up(tx, caller, ref)
+            return found, _is_result(tx, caller, found)
+
+        storage, is_result = await self._db.read(unit)
         return self._allowed(
             storage,
             caller,
@@ -65,7 +70,7 @@ class StorageService:
             need,
             signature=signature,
             record_key=record_key,
-            is_granted=is_granted,
+            is_granted=is_granted or is_result,
         )
 
     def _allowed(
@@ -82,9 +87,7 @@ class StorageService:
         """What `find` decides once it has looked the storage up."""
         if storage is None:
             raise StorageNotFound(self.kind)
-        if caller is not None and caller.owns(storage.user_id):
-            if caller.is_limited and not _is_within_run(caller, storage):
-                raise StorageAccessDenied(self.kind)
+        if caller is not None and _is_usable(caller, storage):
             return storage
         if need is Need.READ and (
             is_granted
@@ -108,13 +111,18 @@ class StorageService:
     async def get_or_create(
         self, caller: Caller, *, name: str | None, title: str | None = None, schema: Any = None
     ) -> tuple[Storage, bool]:
-        """The caller's storage of that name, and whether it is new. Without a name, always a new one."""
+        """The caller's storage of that name, and whether it is new. Without a name, always a new one.
+
+        Raises InvalidStorageName, or StorageAccessDenied for a limited run when others made it.
+        """
         if name is not None and not NAME.fullmatch(name):
             raise InvalidStorageName(name)
 
         def unit(tx: Connection) -> tuple[Storage, bool]:
             existing = name and repository.by_name(tx, self.kind, caller.user_id, name)
             if existing:
+                if not _is_usable(caller, existing):
+                    raise StorageAccessDenied(self.kind)
                 return existing, False
             storage_id = repository.create(
                 tx,
@@ -136,7 +144,7 @@ class StorageService:
     ) -> Page[Storage]:
         return await self._db.read(
             lambda tx: repository.page(
-                tx, self.kind, caller.user_id, request, unnamed=unnamed, ownership=ownership
+                tx, self.kind, caller, request, unnamed=unnamed, ownership=ownership
             )
         )
 
@@ -218,10 +226,26 @@ def _required(storage: Storage | None, kind: StorageKind) -> Storage:
     return storage
 
 
-def _is_within_run(caller: Caller, storage: Storage) -> bool:
-    """What a limited run may use: its own storages and those that runs of its Actor created."""
-    return storage.run_id == caller.run_id or (
-        storage.actor_id is not None and storage.actor_id == caller.actor_id
+def _is_usable(caller: Caller, storage: Storage) -> bool:
+    """By its owner; by a limited run when it is its own or was created by runs of its Actor."""
+    if not caller.owns(storage.user_id):
+        return False
+    return (
+        not caller.is_limited
+        or storage.run_id == caller.run_id
+        or (storage.actor_id is not None and storage.actor_id == caller.actor_id)
+    )
+
+
+def _is_result(tx: Connection, caller: Caller | None, storage: Storage | None) -> bool:
+    """Whether a limited run asks for a storage of a run that it has started."""
+    return (
+        caller is not None
+        and caller.is_limited
+        and caller.run_id is not None
+        and storage is not None
+        and storage.run_id is not None
+        and repository.was_started_by(tx, storage.run_id, caller.run_id)
     )
 
 

@@ -32,7 +32,7 @@ def sign_storage(secret: str, storage_id: str, *, expires_at_millis: int = 0) ->
 
 
 def is_valid_for_record(secret: str, key: str, signature: str) -> bool:
-    return hmac.compare_digest(sign(secret, key), signature)
+    return _is_same(sign(secret, key), signature)
 
 
 def is_valid_for_storage(secret: str, storage_id: str, signature: str) -> bool:
@@ -41,9 +41,13 @@ def is_valid_for_storage(secret: str, storage_id: str, signature: str) -> bool:
         text = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)).decode()
         version, expires, signed = text.split(".")
         expires_at_millis = int(expires)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError):  # also for other characters than base64's
         return False
     if version != VERSION or (expires_at_millis and expires_at_millis < time.time() * 1000):
         return False
     expected = sign(secret, f"{version}.{expires_at_millis}.{storage_id}")
-    return hmac.compare_digest(expected, signed)
+    return _is_same(expected, signed)
+
+
+def _is_same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode())

@@ -57,9 +57,14 @@ class TaskService:
         self._runs = runs
 
     async def get(self, caller: Caller, ref: Ref) -> ActorTask:
+        require_account(caller)
+        return await self._find(caller, ref)
+
+    async def _find(self, caller: Caller, ref: Ref) -> ActorTask:
         return await self._db.read(lambda tx: find_task(tx, caller, ref))
 
     async def page(self, caller: Caller, request: PageRequest) -> Page[ActorTask]:
+        require_account(caller)
         return await self._db.read(lambda tx: repository.page(tx, caller.user_id, request))
 
     async def create(self, caller: Caller, body: TaskBody) -> ActorTask:
@@ -131,7 +136,7 @@ class TaskService:
 
         Raises TaskNotFound, also when its Actor is gone, and what `RunService.start` raises.
         """
-        task = await self.get(caller, ref)
+        task = await self._find(caller, ref)
 
         def make_input(schema: InputSchema | None) -> RunInput | None:
             return input_for_task(sent, task.input, schema)

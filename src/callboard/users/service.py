@@ -124,7 +124,7 @@ class UserService:
         found = [
             user.id for user in users if hmac.compare_digest(user.proxy_password.encode(), given)
         ]
-        if not found:
+        if not found or not password:
             return None
         if len(self._remembered_passwords) >= REMEMBER_MAX:
             self._remembered_passwords.clear()
@@ -185,7 +185,7 @@ class UserService:
         if not token.startswith(RUN_TOKEN_PREFIX):
             return None
         expected = self._vault.sign("run-token", run_id)
-        return run_id if hmac.compare_digest(expected, signature) else None
+        return run_id if hmac.compare_digest(expected.encode(), signature.encode()) else None
 
     def forget_run(self, run_id: str) -> None:
         """Stop accepting the run's token at once: it has ended."""
