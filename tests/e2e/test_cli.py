@@ -95,8 +95,8 @@ async def test_an_interrupted_demo_leaves_nothing(scratch: Path, how: signal.Sig
 
 
 async def test_a_failing_demo_shows_the_end_of_the_build_log(scratch: Path):
-    unreachable = f"http://127.0.0.1:{free_port()}/simple"
-    registry = {"UV_INDEX_URL": unreachable, "PIP_INDEX_URL": unreachable, "UV_DEFAULT_INDEX": ""}
+    nothing = (scratch.parent / "no-packages-here").as_uri()
+    registry = {"UV_INDEX_URL": nothing, "UV_DEFAULT_INDEX": nothing, "PIP_INDEX_URL": nothing}
     outcome = await callboard("demo", TMPDIR=str(scratch), **registry)
     assert outcome.code == 1
     assert "The build ended as FAILED." in outcome.stderr
