@@ -8,8 +8,7 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,32 +53,34 @@ class SqliteDatabase(Database):
         upgrade(self._writer_engine)
         self._connection = self._writer_engine.connect()
         self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS, is_read_only=True)
-        self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._looks: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._is_closed = False
-        self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
-        self._writer.start()
+        self._writer = _thread(self._write_loop, "db-write")
+        self._readers = [_thread(self._read_loop, f"db-read-{n}") for n in range(READER_THREADS)]
 
     async def write(self, unit: Unit[T]) -> T:
+        return await self._asked(self._jobs, unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._asked(self._looks, unit)
+
+    async def _asked(self, jobs: "queue.SimpleQueue[_Job | None]", unit: Unit[T]) -> T:
         if self._is_closed:
             raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         job = _Job(unit, loop.create_future(), loop)
-        self._jobs.put(job)
+        jobs.put(job)
         return await job.future
-
-    async def read(self, unit: Unit[T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
-
-    def _read(self, unit: Unit[T]) -> T:
-        with self._reader_engine.connect() as connection, connection.begin():
-            return unit(connection)
 
     async def close(self) -> None:
         self._is_closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._readers.shutdown)
+        for _ in self._readers:
+            self._looks.put(None)
+        for reader in self._readers:
+            await asyncio.to_thread(reader.join)
         self._connection.close()
         self._reader_engine.dispose()
         self._writer_engine.dispose()
@@ -88,9 +89,14 @@ class SqliteDatabase(Database):
         while group := self._next_group():
             _commit(self._connection, group)
             for loop in {job.loop for job in group}:
-                mine = [job for job in group if job.loop is loop]
-                with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                    loop.call_soon_threadsafe(_settle, mine)
+                _tell(loop, [job for job in group if job.loop is loop])
+
+    def _read_loop(self) -> None:
+        """Keeps one connection: taking one for each look costs as much as the look."""
+        with self._reader_engine.connect() as connection:
+            while job := self._looks.get():
+                _look(connection, job)
+                _tell(job.loop, [job])
 
     def _next_group(self) -> list[_Job]:
         """Wait for one job and take what else is there. Empty when the database closes."""
@@ -109,9 +115,28 @@ class SqliteDatabase(Database):
         return group
 
 
+def _thread(loop: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=loop, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _tell(loop: asyncio.AbstractEventLoop, jobs: Sequence[_Job]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        loop.call_soon_threadsafe(_settle, jobs)
+
+
 def _settle(jobs: Sequence[_Job]) -> None:
     for job in jobs:
         job.settle()
+
+
+def _look(connection: Connection, job: _Job) -> None:
+    try:
+        with connection.begin():
+            job.value = job.unit(connection)
+    except BaseException as error:  # noqa: BLE001 - the caller gets it; the reader must live on
+        job.error = _raisable(error)
 
 
 class _TransactionLost(Exception):
