@@ -228,7 +228,17 @@ class Callboard:
         self._stack.push_async_callback(self._builds.close)
         self._stack.push_async_callback(self._runs.close)
         events = RunEvents(signals, self.observer, self.users)
-        runs = RunService(db, self._runs, stores, budget, signals, events, vault, settings)
+        runs = RunService(
+            db,
+            self._runs,
+            stores,
+            budget,
+            signals,
+            events,
+            vault,
+            settings,
+            public_url=lambda: self.url,
+        )
         sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
         await self._start_dispatcher(db)
         run_endpoints = RunEndpoints(

@@ -15,8 +15,8 @@ from callboard.runs.input import SentInput, input_for_actor
 from callboard.runs.model import Run
 from callboard.runs.options import RequestedOptions, options_from_query
 from callboard.runs.repository import RunFilter
-from callboard.runs.schemas import RunChange, run_wire, short_run_wire
-from callboard.runs.service import RunService, StartRequest
+from callboard.runs.schemas import RunChange, run_wire, short_run_wire, without_costs
+from callboard.runs.service import RunService, StartRequest, storages_of
 from callboard.runs.sync import SyncRuns
 from callboard.webhooks.definitions import parse_ad_hoc
 
@@ -155,11 +155,7 @@ def enter_run(call: Call, run: Run) -> None:
         "queueId": run.default_request_queue_id,
     }
     # Whoever may read the run may read what is part of it.
-    call.readable_ids |= {
-        run.default_dataset_id,
-        run.default_key_value_store_id,
-        run.default_request_queue_id,
-    }
+    call.readable_ids |= {storage_id for _, storage_id in storages_of(run)}
 
 
 def wait_secs_of(call: Call) -> float:

@@ -41,7 +41,9 @@ from callboard.runs.errors import (
 )
 from callboard.runs.events import RunEvents
 from callboard.runs.input import RunInput, schema_of
+from callboard.runs.new_storages import STORAGE_GROUPS, NewStorages, create_storages
 from callboard.runs.keys import protected_input
+from callboard.runs.output import output_of
 from callboard.runs.model import STARTED_BY, Attempts, Run
 from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
 from callboard.runs.repository import RunFilter
@@ -54,12 +56,6 @@ from callboard.webhooks.service import create_ad_hoc, publish
 from callboard.webhooks.service import forget as forget_webhooks
 
 INPUT_KEY = "INPUT"
-STORAGE_GROUPS = {
-    StorageKind.DATASET: "datasets",
-    StorageKind.KEY_VALUE_STORE: "keyValueStores",
-    StorageKind.REQUEST_QUEUE: "requestQueues",
-}
-"""Names of the maps in a run's `storageIds`."""
 WAIT_MAX_SECS = 60.0
 _ACCESS = [one for one in GeneralAccess if one is not GeneralAccess.ANYONE_WITH_NAME_CAN_READ]
 """Of runs, which have no names."""
@@ -89,6 +85,8 @@ class RunService:
         budget: MemoryBudget,
         signals: Signals,
         events: RunEvents,
+        *,
+        public_url: Callable[[], str],
         vault: Vault,
         settings: Settings,
     ) -> None:
@@ -98,6 +96,7 @@ class RunService:
         self._budget = budget
         self._signals = signals
         self._events = events
+        self._public_url = public_url
         self._vault = vault
         self._settings = settings
 
@@ -164,11 +163,14 @@ class RunService:
             record = await self._stores.prepare(run_input.body, content_type=run_input.content_type)
 
         def unit(tx: Connection) -> Run:
-            storages = _new_storages(tx, caller, actor)
+            run = replace(
+                run, output=output_of(build.definition or {}, run, public_url=self._public_url())
+            )
+            storages = create_storages(tx, caller.user_id, actor, build.definition or {})
             run = _new_run(caller, actor, build, options, request, run_input, storages)
             repository.insert_run(tx, run)
             if record is not None:
-                self._stores.store(tx, storages.store_id, INPUT_KEY, record)
+                self._stores.store(tx, run.default_key_value_store_id, INPUT_KEY, record)
             actor_rows.note_run(tx, actor.id, at=run.started_at)
             if request.webhooks:
                 create_ad_hoc(tx, caller.user_id, run.id, request.webhooks)
@@ -341,26 +343,6 @@ def _changes(run: Run, change: RunChange) -> dict[str, Any]:
     return values
 
 
-@dataclass(frozen=True)
-class _Storages:
-    """The default storages of a new run."""
-
-    run_id: str
-    at: datetime
-    dataset_id: str
-    store_id: str
-    queue_id: str
-
-
-def _new_storages(tx: Connection, caller: Caller, actor: Actor) -> _Storages:
-    run_id, at = new_id(), clock.now()
-    dataset, store, queue = (
-        storage_rows.create(tx, kind, caller.user_id, at=at, actor_id=actor.id, run_id=run_id)
-        for kind in (StorageKind.DATASET, StorageKind.KEY_VALUE_STORE, StorageKind.REQUEST_QUEUE)
-    )
-    return _Storages(run_id, at, dataset, store, queue)
-
-
 def _new_run(
     caller: Caller,
     actor: Actor,
@@ -368,11 +350,10 @@ def _new_run(
     options: RunOptions,
     request: StartRequest,
     run_input: RunInput | None,
-    storages: _Storages,
+    storages: NewStorages,
 ) -> Run:
     """A READY run."""
     pricing = current_pricing(actor.fields, storages.at)
-    dataset_id, store_id, queue_id = storages.dataset_id, storages.store_id, storages.queue_id
     return Run(
         id=storages.run_id,
         actor_id=actor.id,
@@ -392,14 +373,10 @@ def _new_run(
         memory_mbytes=options.memory_mbytes,
         stats=initial_stats(0 if run_input is None else len(run_input.body)),
         usage=None,
-        default_dataset_id=dataset_id,
-        default_key_value_store_id=store_id,
-        default_request_queue_id=queue_id,
-        storage_ids={
-            "datasets": {"default": dataset_id},
-            "keyValueStores": {"default": store_id},
-            "requestQueues": {"default": queue_id},
-        },
+        default_dataset_id=storages.default(StorageKind.DATASET),
+        default_key_value_store_id=storages.default(StorageKind.KEY_VALUE_STORE),
+        default_request_queue_id=storages.default(StorageKind.REQUEST_QUEUE),
+        storage_ids=storages.ids,
         input_key=INPUT_KEY,
         general_access=GeneralAccess.FOLLOW_USER_SETTING,
         permission_level=options.permission_level,
