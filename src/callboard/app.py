@@ -44,11 +44,11 @@ from callboard.metrics import Metrics
 from callboard.proxy.server import Proxy
 from callboard.proxy.upstreams import Upstreams
 from callboard.proxy.ways import Site, Ways
-from callboard.request_queues.endpoints import RequestQueueEndpoints
-from callboard.request_queues.service import RequestQueueService
 from callboard.reaper.loop import Reaper
 from callboard.reaper.policy import Policy
 from callboard.reaper.rounds import Rounds
+from callboard.request_queues.endpoints import RequestQueueEndpoints
+from callboard.request_queues.service import RequestQueueService
 from callboard.routes import Endpoints, all_routes
 from callboard.runs import repository as run_rows
 from callboard.runs.change_endpoints import RunChangeEndpoints
@@ -60,13 +60,13 @@ from callboard.runs.launch import RunLauncher
 from callboard.runs.service import RunService, require_readable
 from callboard.runs.supervisor import RunSupervisor
 from callboard.runs.sync import SyncRuns
-from callboard.store.endpoints import StoreEndpoints
-from callboard.store.service import StoreService
 from callboard.schedules.actions import ActionStarter
 from callboard.schedules.endpoints import ScheduleEndpoints
 from callboard.schedules.model import MissedPolicy
 from callboard.schedules.service import ScheduleService
 from callboard.schedules.ticker import Ticker
+from callboard.store.endpoints import StoreEndpoints
+from callboard.store.service import StoreService
 from callboard.tasks import repository as task_rows
 from callboard.tasks.endpoints import TaskEndpoints
 from callboard.tasks.service import TaskService
@@ -153,6 +153,7 @@ class Callboard:
             await self._launches.drop_all_but(wanted)
             await self._builds.recover()
             await self._runs.recover()
+        self._keep_going(self._ticker.run(), "ticker")
 
     async def _open_executor(self) -> None:
         await self.executor.open(self.observer)
@@ -160,7 +161,6 @@ class Callboard:
         if address not in (self.settings.host, "0.0.0.0") and self.settings.host not in (
             "0.0.0.0",
             "::",
-        self._keep_going(self._ticker.run(), "ticker")
         ):
             self._sockets.append(listen(address, self._port))
 
@@ -240,6 +240,9 @@ class Callboard:
             public_url=lambda: self.url,
         )
         sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
+        tasks = TaskService(db, runs)
+        missed = MissedPolicy(settings.missed_schedules)
+        self._ticker = Ticker(db, signals, ActionStarter(runs, tasks), missed=missed)
         await self._start_dispatcher(db)
         run_endpoints = RunEndpoints(
             runs,
@@ -248,9 +251,6 @@ class Callboard:
             addresses=self.addresses,
             actor_id_of=lambda call: _actor_id_of(db, call),
         )
-        tasks = TaskService(db, runs)
-        missed = MissedPolicy(settings.missed_schedules)
-        self._ticker = Ticker(db, signals, ActionStarter(runs, tasks), missed=missed)
         endpoints = Endpoints(
             actors=ActorEndpoints(
                 ActorService(db, versions, find_build=find_tag_entry),
@@ -289,6 +289,7 @@ class Callboard:
             tools=ToolEndpoints(vault),
         )
         metrics = Metrics(budget)
+        reaper = self._start_reaper(db, stores, logs)
         api = Api(
             [
                 *reaper.waking(all_routes(endpoints)),
@@ -301,7 +302,6 @@ class Callboard:
         return metrics.watching(api)
 
     async def _start_dispatcher(self, db: Database) -> None:
-        reaper = self._start_reaper(db, stores, logs)
         allow_private = self.settings.allow_local_network or self.settings.is_loopback
         dispatcher = Dispatcher(
             db,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from msgspec import UNSET
@@ -21,7 +20,6 @@ from callboard.config import Settings
 from callboard.core import clock
 from callboard.core.caller import Caller, GeneralAccess, require_account
 from callboard.core.errors import InsufficientPermissions, InvalidValue
-from callboard.core.ids import new_id
 from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
 from callboard.core.vault import Vault
@@ -41,11 +39,11 @@ from callboard.runs.errors import (
 )
 from callboard.runs.events import RunEvents
 from callboard.runs.input import RunInput, schema_of
-from callboard.runs.new_storages import STORAGE_GROUPS, NewStorages, create_storages
 from callboard.runs.keys import protected_input
-from callboard.runs.output import output_of
 from callboard.runs.model import STARTED_BY, Attempts, Run
+from callboard.runs.new_storages import STORAGE_GROUPS, NewStorages, create_storages
 from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
+from callboard.runs.output import output_of
 from callboard.runs.repository import RunFilter
 from callboard.runs.schemas import RunChange, initial_stats
 from callboard.runs.supervisor import GRACE_SECS, RunSupervisor
@@ -85,10 +83,10 @@ class RunService:
         budget: MemoryBudget,
         signals: Signals,
         events: RunEvents,
-        *,
-        public_url: Callable[[], str],
         vault: Vault,
         settings: Settings,
+        *,
+        public_url: Callable[[], str],
     ) -> None:
         self._db = db
         self._supervisor = supervisor
@@ -96,9 +94,9 @@ class RunService:
         self._budget = budget
         self._signals = signals
         self._events = events
-        self._public_url = public_url
         self._vault = vault
         self._settings = settings
+        self._public_url = public_url
 
     async def start(self, caller: Caller, actor: Ref, request: StartRequest) -> Run:
         """Create a run and hand it to the supervisor. It is durable, with its input, when this returns.
@@ -163,11 +161,11 @@ class RunService:
             record = await self._stores.prepare(run_input.body, content_type=run_input.content_type)
 
         def unit(tx: Connection) -> Run:
+            storages = create_storages(tx, caller.user_id, actor, build.definition or {})
+            run = _new_run(caller, actor, build, options, request, run_input, storages)
             run = replace(
                 run, output=output_of(build.definition or {}, run, public_url=self._public_url())
             )
-            storages = create_storages(tx, caller.user_id, actor, build.definition or {})
-            run = _new_run(caller, actor, build, options, request, run_input, storages)
             repository.insert_run(tx, run)
             if record is not None:
                 self._stores.store(tx, run.default_key_value_store_id, INPUT_KEY, record)
