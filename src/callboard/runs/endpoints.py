@@ -102,7 +102,8 @@ class RunEndpoints:
         run = await self._service.get(
             call.caller, call.params["runId"], wait_secs=wait_secs_of(call)
         )
-        return data_response(self.wire(run))
+        wire = self.wire(run)
+        return data_response(without_costs(wire) if call.caller is None else wire)
 
     async def update(self, call: Call) -> Response:
         change = await call.parsed(RunChange)

@@ -145,13 +145,13 @@ class TaskService:
 
         def on_start(tx: Connection, run: Run) -> None:
             repository.note_run(tx, task.id, at=clock.now())
+            if also_on_start is not None:
+                also_on_start(tx, run)
 
         request = replace(
             request,
             requested=request.requested.over(options_from_wire(task.options)),
             make_input=make_input,
-            if also_on_start is not None:
-                also_on_start(tx, run)
             task_id=task.id,
             on_start=on_start,
         )
