@@ -108,12 +108,18 @@ async def _next_of_response(
     try:
         event = await far.receive()
     except h11.RemoteProtocolError as error:
+        if far.has_ended:
+            raise _no_answer() from error
         raise ProxyError(BROKEN, f"The answer makes no sense: {error}.") from error
     except OSError as error:
         raise ProxyError(CONNECTION_RESET, "The connection broke.") from error
     if isinstance(event, h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage):
         return event
-    raise ProxyError(CONNECTION_RESET, "The connection was closed without an answer.")
+    raise _no_answer()
+
+
+def _no_answer() -> ProxyError:
+    return ProxyError(CONNECTION_RESET, "The connection was closed without a whole answer.")
 
 
 async def _pass(client: Wire, event: h11.Event) -> None:

@@ -30,6 +30,7 @@ from callboard.usage.meter import Meter, Service
 
 HEAD_SECS: Final = 60.0
 """How long a request may take to arrive, and a connection be kept without one."""
+LINGER_SECS: Final = 2.0
 MAX_CONNECTIONS_PER_USER: Final = 256
 _GBYTE: Final = 10**9
 
@@ -244,3 +245,4 @@ async def _send(
         await client.send(h11.Response(status_code=status, headers=headers, reason=reason.encode()))
         await client.send(h11.Data(data=body))
         await client.send(h11.EndOfMessage())
+        await client.hang_up(within_secs=LINGER_SECS)

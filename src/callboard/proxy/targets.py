@@ -9,7 +9,7 @@ from callboard.proxy.errors import ProxyError
 _AUTHORITY = re.compile(
     rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._~-]{1,253}))(?::([0-9]{1,5}))?"
 )
-_ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]*)([^#]*)")
+_ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]*)([^#]*)(?:#.*)?")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class Wire:
         self._h11 = h11.Connection(role, max_incomplete_event_size=MAX_HEAD_BYTES)
         self.reader, self.writer = streams
         self._passed = passed
+        self.has_ended = False
+        """Whether the other side has sent its last byte."""
 
     async def receive(self) -> Event:
         """The next event. Raises h11.RemoteProtocolError for what makes no sense, OSError for a broken connection."""
@@ -35,6 +37,7 @@ class Wire:
             if event is not h11.NEED_DATA:
                 return event
             data = await self.reader.read(READ_BYTES)
+            self.has_ended = not data
             self._passed(len(data))
             self._h11.receive_data(data)
 
@@ -53,6 +56,13 @@ class Wire:
                 return
             self._h11.receive_data(data)
         await asyncio.get_running_loop().create_future()
+
+    async def hang_up(self, *, within_secs: float) -> None:
+        """Say that nothing more comes, and hear the other side out: closing earlier may take the answer from it."""
+        self.writer.write_eof()
+        async with asyncio.timeout(within_secs):
+            while await self.reader.read(READ_BYTES):
+                pass
 
     def take_rest(self) -> bytes:
         """What came after the last event: the first bytes of another protocol."""
