@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_CLIENTS := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard tests/clients/*/package-lock.json))
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test check bench up format docs clean
@@ -9,7 +10,8 @@ export PYTHONDONTWRITEBYTECODE =
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock pyproject.toml | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Callboard needs Python 3.11 or newer: name one by make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
@@ -18,19 +20,19 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 .PHONY: system
 system:
-	@sh scripts/system-packages.sh
+	@PYTHON=$(PYTHON) sh scripts/system-packages.sh
 
-tests/clients/js/node_modules/.installed: tests/clients/js/package-lock.json
-	@if command -v npm >/dev/null; then cd tests/clients/js && npm ci --silent --no-audit --no-fund; else mkdir -p $(@D); fi
+tests/clients/%/node_modules/.installed: tests/clients/%/package-lock.json
+	@if command -v npm >/dev/null; then cd $(<D) && npm ci --silent --no-audit --no-fund; else mkdir -p $(@D); fi
 	touch $@
 
-demo: system $(VENV)/.installed ## Push, build and run a sample Actor on a throwaway server
+demo: $(VENV)/.installed ## Push, build and run a sample Actor on a throwaway server
 	$(BIN)/callboard demo
 
-up: system $(VENV)/.installed ## Start a server with its data in ./data
-	$(BIN)/callboard up --data-dir data
+up: $(VENV)/.installed ## Start a server with its data in ./data; ARGS="--port 9000"
+	$(BIN)/callboard up --data-dir data $(ARGS)
 
-test: system $(VENV)/.installed tests/clients/js/node_modules/.installed ## Run all tests
+test: $(VENV)/.installed $(NODE_CLIENTS) ## Run all tests; ARGS="-k runs" narrows them
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.installed ## Lint, types, import order, generated docs
@@ -47,8 +49,8 @@ format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: system $(VENV)/.installed ## Measure, as ratios to yardsticks of the same run
+bench: $(VENV)/.installed ## Measure, as ratios to yardsticks of the same run
 	$(BIN)/python -m bench
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) tests/clients/js/node_modules
+	rm -rf $(VENV) tests/clients/*/node_modules .*_cache .hypothesis

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the system packages that isolation needs, where that may be done; else names them in one line.
+# Installs the system packages that isolation and set-up need, where that may be done; else names them in one line.
 set -u
 missing=""
 for pair in bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
+"${PYTHON:-python3}" -c "import ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing system packages:$missing"
@@ -15,4 +16,4 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         exit 0
     fi
 fi
-echo "Not installed, so Actors are isolated less than they could be. Install as root: apt-get install$missing" >&2
+echo "Not installed, so set-up may fail or Actors be isolated less than they could. Install as root: apt-get install$missing" >&2
