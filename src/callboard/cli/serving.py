@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Generator
@@ -70,9 +71,20 @@ def banner(callboard: Callboard) -> str:
         f"  data     {data_dir}",
         f"  sandbox  {rungs}",
         *(f"  note     {note}" for note in callboard.executor.notes),
-        "  clients  run `callboard env` for what to set",
+        f"  clients  run `{env_command(callboard)}` for what to set",
     ]
     return "\n".join(lines)
+
+
+def env_command(callboard: Callboard) -> str:
+    """The `callboard env` that leads to this server: with what is not as usual."""
+    usual, settings = Settings(), callboard.settings
+    words = ["callboard", "env"]
+    if settings.data_dir != usual.data_dir:
+        words += ["--data-dir", str(settings.data_dir)]
+    if settings.public_url or not callboard.url.endswith(f":{usual.port}"):
+        words += ["--url", callboard.url]
+    return shlex.join(words)
 
 
 async def serve(settings: Settings, while_serving: WhileServing) -> None:
