@@ -13,6 +13,8 @@ E = TypeVar("E", bound=StrEnum)
 
 _TRUE = frozenset({"true", "1"})
 _FALSE = frozenset({"false", "0"})
+EXACT_MAX = 2**53
+"""Up to here every whole number has a double of its own; above, databases refuse them too."""
 
 
 class ParamNotOneOf(ApiError):
@@ -82,8 +84,8 @@ class Query:
         number = self.number(name, minimum=minimum)
         if number is None:
             return None
-        if number != int(number) or (maximum is not None and number > maximum):
-            limit = "" if maximum is None else f" and at most {maximum}"
+        if number != int(number) or number > (EXACT_MAX if maximum is None else maximum):
+            limit = f" and at most {EXACT_MAX if maximum is None else maximum}"
             raise InvalidParameter(
                 f'Parameter "{name}" must be a whole number of at least {minimum}{limit}, '
                 f'not "{self.text(name)}".'

@@ -81,19 +81,13 @@ def end_run(
 ) -> Run:
     """Write the run's end and publish its event, all or nothing."""
     at = clock.now()
-    since = run.attempts.running_since_millis
-    millis = run.attempts.run_millis + (0 if since is None else max(0, to_millis(at) - since))
-    compute_units = run.attempts.compute_units + (
-        run.memory_mbytes / 1024 * (millis - run.attempts.run_millis) / 3_600_000
-    )
+    times = run.times(to_millis(at))
     stats: dict[str, Any] = {
         **run.stats,
         **({} if end is None else stats_wire(end.stats)),
         "memCurrentBytes": 0,
         "cpuCurrentUsage": 0,
-        "durationMillis": millis,
-        "runTimeSecs": millis / 1000,
-        "computeUnits": compute_units,
+        **times,
     }
     ended = replace(
         run,
@@ -102,7 +96,7 @@ def end_run(
         finished_at=at,
         exit_code=None if end is None else exit_code_of(end),
         stats=stats,
-        usage={**run_totals(tx, run.id), "ACTOR_COMPUTE_UNITS": compute_units},
+        usage={**run_totals(tx, run.id), "ACTOR_COMPUTE_UNITS": times["computeUnits"]},
         charged_event_counts=counted_at_end(tx, run),
     )
     repository.change(

@@ -12,12 +12,17 @@ from callboard.core.clock import iso, now
 from callboard.core.signals import Listener, Signals
 from callboard.executors.base import Stats
 from callboard.jobs.observer import JobObserver, stats_topic
+from callboard.logs.service import job_topic
 from callboard.users.service import UserService
 
 OVERLOADED_SHARE = 0.95
 """Of the machine's cores: a run that uses that much is told to slow down."""
 UNKNOWN_RUN = 1008
 """Close code on which the SDKs do not try again."""
+CONNECTIONS_MAX = 10
+"""Of one run."""
+OUTBOX_MAX = 100
+"""Frames kept for a program that does not read them; newer ones are dropped."""
 
 
 class RunEvents:
@@ -32,17 +37,19 @@ class RunEvents:
     def send(self, run_id: str, name: str, data: dict[str, Any] | None = None) -> None:
         """Tell the run's program. Lost when it is not connected: events are hints, not commands."""
         for outbox in self._sockets.get(run_id, ()):
-            outbox.put_nowait(_frame(name, data))
+            _offer(outbox, _frame(name, data))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         run_id = socket.url.path.removeprefix("/events/")
-        caller = await self._users.authenticate(socket.query_params.get("token", ""))
         await socket.accept()
-        if caller is None or caller.run_id != run_id:
+        if not await self._is_alive(socket, run_id):
             await socket.close(UNKNOWN_RUN, "Unknown run")
             return
-        outbox: asyncio.Queue[bytes] = asyncio.Queue()
+        if len(self._sockets.get(run_id, ())) >= CONNECTIONS_MAX:
+            await socket.close(UNKNOWN_RUN, "Too many connections")
+            return
+        outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_MAX)
         self._sockets.setdefault(run_id, set()).add(outbox)
         try:
             await self._serve(socket, run_id, outbox)
@@ -51,12 +58,18 @@ class RunEvents:
             if not self._sockets[run_id]:
                 del self._sockets[run_id]
 
+    async def _is_alive(self, socket: WebSocket, run_id: str) -> bool:
+        """Whether the token is that of the run, and the run not over."""
+        caller = await self._users.authenticate(socket.query_params.get("token", ""))
+        return caller is not None and caller.run_id == run_id
+
     async def _serve(self, socket: WebSocket, run_id: str, outbox: "asyncio.Queue[bytes]") -> None:
         async with self._signals.listen(stats_topic(run_id)) as figures:
             loops = [
                 asyncio.ensure_future(self._send_figures(run_id, figures, outbox)),
                 asyncio.ensure_future(_send_all(socket, outbox)),
                 asyncio.ensure_future(_until_closed(socket)),
+                ending := asyncio.ensure_future(self._until_over(socket, run_id)),
             ]
             try:
                 await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -64,6 +77,13 @@ class RunEvents:
                 for loop in loops:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
+            if ending.done() and not ending.cancelled():
+                await socket.close(UNKNOWN_RUN, "The run is over")
+
+    async def _until_over(self, socket: WebSocket, run_id: str) -> None:
+        async with self._signals.listen(job_topic(run_id)) as change:
+            while await self._is_alive(socket, run_id):
+                await change.wait()
 
     async def _send_figures(
         self, run_id: str, figures: Listener, outbox: "asyncio.Queue[bytes]"
@@ -71,8 +91,8 @@ class RunEvents:
         while True:
             stats = self._observer.newest(run_id)
             if stats is not None:
-                outbox.put_nowait(_frame("systemInfo", _system_info(stats)))
-                outbox.put_nowait(_frame("cpuInfo", {"isCpuOverloaded": _is_overloaded(stats)}))
+                _offer(outbox, _frame("systemInfo", _system_info(stats)))
+                _offer(outbox, _frame("cpuInfo", {"isCpuOverloaded": _is_overloaded(stats)}))
             await figures.wait()
 
 
@@ -88,6 +108,11 @@ async def _until_closed(socket: WebSocket) -> None:
             await socket.receive_text()
     except (WebSocketDisconnect, KeyError):
         return
+
+
+def _offer(outbox: "asyncio.Queue[bytes]", frame: bytes) -> None:
+    if not outbox.full():
+        outbox.put_nowait(frame)
 
 
 def _system_info(stats: Stats) -> dict[str, Any]:

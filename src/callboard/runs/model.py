@@ -90,6 +90,17 @@ class Run:
     def restarts_on_error(self) -> bool:
         return bool(self.options.get("restartOnError"))
 
+    def times(self, now_millis: int) -> dict[str, float]:
+        """How long its programs have run until then, and the compute units of that, by their wire names."""
+        before, since = self.attempts.run_millis, self.attempts.running_since_millis
+        millis = before + (0 if since is None else max(0, now_millis - since))
+        return {
+            "durationMillis": millis,
+            "runTimeSecs": millis / 1000,
+            "computeUnits": self.attempts.compute_units
+            + self.memory_mbytes / 1024 * (millis - before) / 3_600_000,
+        }
+
     def may_restart(self, now_millis: int) -> bool:
         """At most three restarts within a minute."""
         recent = [

@@ -13,6 +13,8 @@ from callboard.runs.errors import MaxItemsNotPositive, MaxTotalChargeNotPositive
 
 MEMORY_MIN_MBYTES = 128
 MEMORY_MAX_MBYTES = 32_768
+TIMEOUT_MAX_SECS = 10 * 365 * 24 * 3600
+"""Longer than any machine runs; instants beyond the calendar cannot be told to a program."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def options_from_query(query: Query) -> RequestedOptions:
     timeout = query.number("timeout")
     return RequestedOptions(
         build=query.text("build"),
-        timeout_secs=None if timeout is None else math.ceil(timeout),
+        timeout_secs=_capped(timeout),
         memory_mbytes=checked_memory(query.integer("memory")),
         max_items=max_items,
         max_total_charge_usd=max_charge,
@@ -63,13 +65,17 @@ def options_from_wire(options: dict[str, Any] | None) -> RequestedOptions:
     level = given.get("forcePermissionLevel")
     return RequestedOptions(
         build=given.get("build"),
-        timeout_secs=given.get("timeoutSecs"),
+        timeout_secs=_capped(given.get("timeoutSecs")),
         memory_mbytes=given.get("memoryMbytes"),
         max_items=given.get("maxItems"),
         max_total_charge_usd=given.get("maxTotalChargeUsd"),
         restart_on_error=given.get("restartOnError"),
         permission_level=None if level is None else PermissionLevel(level),
     )
+
+
+def _capped(timeout_secs: float | None) -> int | None:
+    return None if timeout_secs is None else math.ceil(min(timeout_secs, TIMEOUT_MAX_SECS))
 
 
 def options_of_actor(actor: Actor) -> RequestedOptions:

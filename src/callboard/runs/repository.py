@@ -69,9 +69,10 @@ def newest(tx: Connection, wanted: RunFilter) -> Run | None:
 def page(tx: Connection, wanted: RunFilter, request: PageRequest) -> Page[Run]:
     conditions = wanted.conditions()
     total = tx.execute(select(func.count()).select_from(runs).where(*conditions)).scalar_one()
-    order = runs.c.started_at.desc() if request.desc else runs.c.started_at
+    key = runs.c.started_at
+    order = (key.desc(), runs.c.id.desc()) if request.desc else (key, runs.c.id)
     rows = tx.execute(
-        _RUN.where(*conditions).order_by(order).offset(request.offset).limit(request.limit)
+        _RUN.where(*conditions).order_by(*order).offset(request.offset).limit(request.limit)
     )
     return Page([_run(row) for row in rows], total)
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from callboard.builds.model import build_number_int
-from callboard.core.clock import iso, iso_or_none
+from callboard.core.clock import iso, iso_or_none, now, to_millis
 from callboard.executors.base import Stats
 from callboard.runs.model import Run
 
@@ -49,6 +49,14 @@ def initial_stats(input_bytes: int) -> dict[str, Any]:
     }
 
 
+def _present_stats(run: Run, live_stats: Stats | None) -> dict[str, Any]:
+    """Those of a run that is not over are as new as can be."""
+    if run.status.is_terminal:
+        return run.stats
+    measured = {} if live_stats is None else stats_wire(live_stats)
+    return {**run.stats, **measured, **run.times(to_millis(now()))}
+
+
 def run_wire(
     run: Run, *, container_url: str | None = None, live_stats: Stats | None = None
 ) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def run_wire(
         "statusMessage": run.status_message,
         "isStatusMessageTerminal": run.is_status_message_terminal,
         "meta": run.meta,
-        "stats": run.stats if live_stats is None else {**run.stats, **stats_wire(live_stats)},
+        "stats": _present_stats(run, live_stats),
         "options": run.options,
         "buildId": run.build_id,
         "buildNumber": run.build_number,
@@ -92,6 +100,14 @@ def run_wire(
         if value is not None:
             wire[name] = value
     return wire
+
+
+def without_costs(wire: dict[str, Any]) -> dict[str, Any]:
+    """A run object as anonymous readers see it."""
+    return {name: value for name, value in wire.items() if name not in _COSTS}
+
+
+_COSTS = frozenset({"usageTotalUsd", "usageUsd"})
 
 
 def short_run_wire(run: Run) -> dict[str, Any]:
