@@ -11,10 +11,7 @@ def now() -> datetime:
 
 def iso(instant: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and `Z`, the contract's only date format."""
-    return (
-        instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        + f"{instant.microsecond // 1000:03d}Z"
-    )
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def iso_or_none(instant: datetime | None) -> str | None:

@@ -5,7 +5,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller
@@ -14,6 +24,8 @@ from callboard.db.tables import charges, run_usage, runs, users
 from callboard.runs.model import Attempts, Run
 
 _RUN = select(*(runs.c[field.name] for field in fields(Run)))
+# Built once: putting it together costs more than running it.
+_BY_ID = _RUN.where(runs.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ def _run(row: Row[*tuple[Any, ...]]) -> Run:
 
 
 def by_id(tx: Connection, run_id: str) -> Run | None:
-    row = tx.execute(_RUN.where(runs.c.id == run_id)).first()
+    row = tx.execute(_BY_ID, {"id": run_id}).first()
     return None if row is None else _run(row)
 
 
@@ -84,12 +96,8 @@ def unfinished(tx: Connection) -> list[Run]:
 
 
 def insert_run(tx: Connection, run: Run) -> None:
-    tx.execute(
-        insert(runs).values(
-            **{field.name: getattr(run, field.name) for field in fields(Run)}
-            | {"attempts": asdict(run.attempts)}
-        )
-    )
+    values = {field.name: getattr(run, field.name) for field in fields(Run)}
+    tx.execute(insert(runs), values | {"attempts": asdict(run.attempts)})
 
 
 def save(tx: Connection, run: Run) -> None:

@@ -18,6 +18,7 @@ _COLUMNS = [
 ]
 _SELECT = select(*_COLUMNS).join(users, users.c.id == storages.c.user_id)
 _ALIVE = storages.c.deleted_at.is_(None)
+_INSERT = insert(storages)
 # Built once: putting a statement together costs more than running it, and every call looks a storage up.
 _BY_ID = _SELECT.where(
     storages.c.id == bindparam("id"), storages.c.kind == bindparam("kind"), _ALIVE
@@ -45,23 +46,22 @@ def create(
 ) -> str:
     """Insert an empty storage and return its id."""
     storage_id = new_id()
-    tx.execute(
-        insert(storages).values(
-            id=storage_id,
-            kind=kind,
-            user_id=user_id,
-            name=name,
-            title=title,
-            schema=schema,
-            actor_id=actor_id,
-            run_id=run_id,
-            created_at=at,
-            modified_at=at,
-            accessed_at=at,
-            general_access=general_access,
-            signing_secret=new_secret(),
-        )
-    )
+    values = {
+        "id": storage_id,
+        "kind": kind,
+        "user_id": user_id,
+        "name": name,
+        "title": title,
+        "schema": schema,
+        "actor_id": actor_id,
+        "run_id": run_id,
+        "created_at": at,
+        "modified_at": at,
+        "accessed_at": at,
+        "general_access": general_access,
+        "signing_secret": new_secret(),
+    }
+    tx.execute(_INSERT, values)
     return storage_id
 
 

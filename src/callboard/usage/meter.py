@@ -5,9 +5,10 @@ may lose the last moments of counting; it never loses what was counted.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -20,7 +21,10 @@ from callboard.db.tables import run_usage, usage
 
 FLUSH_AFTER_SECS = 2.0
 
-_AccountKey: TypeAlias = tuple[str, str, str]
+_DAY_SECS = 86_400
+_EPOCH = date(1970, 1, 1)
+
+_AccountKey: TypeAlias = tuple[str, int, str]
 _RunKey: TypeAlias = tuple[str, str]
 
 
@@ -55,8 +59,8 @@ class Meter:
             self.add(caller.user_id, caller.run_id, service, quantity)
 
     def add(self, user_id: str, run_id: str | None, service: Service, quantity: float) -> None:
-        day = datetime.now(UTC).date().isoformat()
-        self._accounts[user_id, day, service] += quantity
+        # Days since 1970: this runs with every call on a storage.
+        self._accounts[user_id, int(time.time()) // _DAY_SECS, service] += quantity
         if run_id is not None:
             self._runs[run_id, service] += quantity
         if self._timer is None:
@@ -95,7 +99,8 @@ def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
 def _store(
     tx: Connection, accounts: Mapping[_AccountKey, float], runs: Mapping[_RunKey, float]
 ) -> None:
-    for (user_id, day, service), quantity in accounts.items():
+    for (user_id, days, service), quantity in accounts.items():
+        day = (_EPOCH + timedelta(days=days)).isoformat()
         row = insert(usage).values(user_id=user_id, day=day, service=service, quantity=quantity)
         tx.execute(
             row.on_conflict_do_update(
