@@ -7,6 +7,7 @@ import os
 import shlex
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -50,6 +51,7 @@ export APIFY_TOKEN="$(cat {token})"
 # Apify SDK for Python and JavaScript, Crawlee through it, the MCP server
 export APIFY_API_BASE_URL={url}
 export APIFY_API_PUBLIC_BASE_URL={url}
+{_proxy_settings(base_url)}
 
 # apify-cli, kept from calling other servers
 export APIFY_CLIENT_BASE_URL={url}
@@ -69,3 +71,12 @@ export TELEMETRY_ENABLED=false
 
 # curl
 #   curl -H "Authorization: Bearer $APIFY_TOKEN" "$APIFY_API_BASE_URL/v2/users/me\""""
+
+
+def _proxy_settings(base_url: str) -> str:
+    url = urlsplit(base_url)
+    if url.scheme != "http":
+        return "# The forward proxy is at the server's own port, not behind https."
+    return f"""\
+export APIFY_PROXY_HOSTNAME={shlex.quote(url.hostname or "")}
+export APIFY_PROXY_PORT={url.port or 80}"""
