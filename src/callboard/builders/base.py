@@ -6,6 +6,7 @@ as a run, and no build step ever runs inside the server.
 """
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -31,12 +32,37 @@ class ImageMount(msgspec.Struct, frozen=True, rename="camel"):
     """A `MountMode` value."""
 
 
+SOURCE_NAME = "source"
+"""The folder of source files in a build's folder."""
+
+
+class SourceKind(StrEnum):
+    FILES = "files"
+    """Already in `source/`, written and checked by the server."""
+    ARCHIVE = "archive"
+    GIT = "git"
+
+
+class BuildSource(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a driver gets the sources from. Whatever it fetches is hostile."""
+
+    kind: SourceKind = SourceKind.FILES
+    url: str = ""
+    """May hold secrets: see `fetching.urls.shown_url`."""
+    direct: bool = False
+    """Whether the URL is this server's own, reached without a proxy."""
+    deploy_key: str | None = None
+    """A file with the Actor's private key for SSH. Gone after the build."""
+    known_hosts: str | None = None
+    """A file of the Actor's that remembers the hosts it has met. Stays for later builds."""
+
+
 class BuildSpec(msgspec.Struct, frozen=True, rename="camel"):
     """What a driver is told, as JSON in `<build_dir>/spec.json`."""
 
     build_id: str
     build_dir: str
-    """Private to this build. `source/` in it holds the checked source files; the driver adds what it makes."""
+    """Private to this build. `source/` in it holds the source files unless `source` says otherwise."""
     cache_dir: str
     """Download caches shared by all builds."""
     actor_name: str
@@ -46,6 +72,7 @@ class BuildSpec(msgspec.Struct, frozen=True, rename="camel"):
     """Environment given to build steps; empty unless the version applies its variables to builds."""
     memory_mbytes: int
     timeout_secs: float
+    source: BuildSource = BuildSource()
 
 
 class BuildResult(msgspec.Struct, frozen=True, rename="camel"):

@@ -5,6 +5,7 @@ with a size limit. An error here ends a build, so its words are for the person w
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,13 @@ class ActorDefinition:
     context: Path
 
 
-def read_definition(root: Path) -> ActorDefinition:
-    """Read a source tree. Raises `InvalidDefinition` in plain words."""
-    tree = _Tree(root)
+def read_definition(root: Path, *, bounds: Path | None = None) -> ActorDefinition:
+    """Read the source tree of an Actor. Raises `InvalidDefinition` in plain words.
+
+    `bounds` is the whole that the tree is a part of, such as a repository of several Actors: the definition may name
+    files anywhere in it.
+    """
+    tree = _Tree(root, bounds or root)
     path = tree.first(_DEFINITION_NAMES)
     content = None if path is None else tree.json_object(path, limit=MAX_DEFINITION_BYTES)
     reader = _Reader(tree, content or {}, base=root if path is None else path.parent)
@@ -59,10 +64,11 @@ def read_definition(root: Path) -> ActorDefinition:
 
 
 class _Tree:
-    """Files of the source tree, never one outside it."""
+    """Files of the source tree, never one outside its bounds."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bounds: Path) -> None:
         self.root = root.resolve()
+        self.bounds = bounds.resolve()
 
     def find(self, base: Path, relative: str, *, field: str) -> Path:
         """The real path of something that `field` names relative to `base`. It may not exist."""
@@ -70,7 +76,7 @@ class _Tree:
             path = (base / relative).resolve()
         except (OSError, ValueError, RuntimeError) as error:
             raise InvalidDefinition(f"The path in {field} cannot be read: {relative!r}.") from error
-        if not path.is_relative_to(self.root):
+        if not path.is_relative_to(self.bounds):
             raise InvalidDefinition(f"The path in {field} leads out of the sources: {relative!r}.")
         return path
 
@@ -82,8 +88,11 @@ class _Tree:
                 return path
         return None
 
+    def shown(self, path: Path) -> str:
+        return os.path.relpath(path, self.root)
+
     def read(self, path: Path, *, limit: int) -> str:
-        name = path.relative_to(self.root)
+        name = self.shown(path)
         if not path.is_file():
             raise InvalidDefinition(f"{name} is not in the sources.")
         with path.open("rb") as file:
@@ -96,7 +105,7 @@ class _Tree:
             raise InvalidDefinition(f"{name} is not UTF-8 text.") from error
 
     def json_object(self, path: Path, *, limit: int) -> dict[str, object]:
-        return parse_object(self.read(path, limit=limit), name=str(path.relative_to(self.root)))
+        return parse_object(self.read(path, limit=limit), name=self.shown(path))
 
 
 def parse_object(text: str, *, name: str) -> dict[str, object]:

@@ -86,7 +86,7 @@ def _add_entry(tree: _Tree, entry: Mapping[str, object]) -> None:
     folder = entry.get("folder") is True
     name = _checked_name(entry.get("name"), folder=folder)
     if name in tree.files or name in tree.declared_folders:
-        raise InvalidSourceFiles(f"Source file {_shown(name)} is there twice.")
+        raise InvalidSourceFiles(f"Source file {shown_name(name)} is there twice.")
     tree.folders.update(_parents(name))
     if folder:
         tree.declared_folders.add(name)
@@ -104,7 +104,7 @@ def _add_entry(tree: _Tree, entry: Mapping[str, object]) -> None:
 def _check_folders(tree: _Tree) -> None:
     for name in tree.files:
         if name in tree.folders:
-            raise InvalidSourceFiles(f"Source file {_shown(name)} is both a file and a folder.")
+            raise InvalidSourceFiles(f"Source file {shown_name(name)} is both a file and a folder.")
 
 
 def _checked_name(name: object, *, folder: bool) -> str:
@@ -112,13 +112,13 @@ def _checked_name(name: object, *, folder: bool) -> str:
         raise InvalidSourceFiles("Each source file needs a name.")
     if folder:
         name = name.removesuffix("/")
-    reason = _name_fault(name)
+    reason = name_fault(name)
     if reason is not None:
-        raise InvalidSourceFiles(f"Source file name {_shown(name)} is not allowed: {reason}.")
+        raise InvalidSourceFiles(f"Source file name {shown_name(name)} is not allowed: {reason}.")
     return name
 
 
-def _name_fault(name: str) -> str | None:
+def name_fault(name: str) -> str | None:
     """Why a file of this name cannot be written below the source folder, or None."""
     if name.startswith("/"):
         return "it is an absolute path"
@@ -148,7 +148,7 @@ def _length_fault(name: str, segments: Sequence[str]) -> str | None:
 def _content(name: str, entry: Mapping[str, object]) -> bytes:
     content = entry.get("content", "")
     if not isinstance(content, str):
-        raise InvalidSourceFiles(f"The content of source file {_shown(name)} must be a string.")
+        raise InvalidSourceFiles(f"The content of source file {shown_name(name)} must be a string.")
     match entry.get("format", "TEXT"):
         case "TEXT":
             return _text_bytes(name, content)
@@ -156,7 +156,7 @@ def _content(name: str, entry: Mapping[str, object]) -> bytes:
             return _base64_bytes(name, content)
         case other:
             raise InvalidSourceFiles(
-                f"The format of source file {_shown(name)} must be TEXT or BASE64, not {other!r}."
+                f"The format of source file {shown_name(name)} must be TEXT or BASE64, not {other!r}."
             )
 
 
@@ -165,7 +165,7 @@ def _text_bytes(name: str, content: str) -> bytes:
         return content.encode()
     except UnicodeEncodeError as error:
         raise InvalidSourceFiles(
-            f"Source file {_shown(name)} is not valid Unicode text."
+            f"Source file {shown_name(name)} is not valid Unicode text."
         ) from error
 
 
@@ -173,7 +173,7 @@ def _base64_bytes(name: str, content: str) -> bytes:
     try:
         return base64.b64decode("".join(content.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidSourceFiles(f"Source file {_shown(name)} is not valid base64.") from error
+        raise InvalidSourceFiles(f"Source file {shown_name(name)} is not valid base64.") from error
 
 
 def _parents(name: str) -> set[str]:
@@ -181,7 +181,7 @@ def _parents(name: str) -> set[str]:
     return {"/".join(segments[:end]) for end in range(1, len(segments))}
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """A hostile name, short and printable."""
     shown = name if len(name) <= 120 else name[:117] + "..."
     return ascii(shown)

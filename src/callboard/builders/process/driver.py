@@ -1,4 +1,4 @@
-"""The build itself: from checked source files to an image and what the sources say about their Actor.
+"""The build itself: from sources to an image and what the sources say about their Actor.
 
 Runs in a process of its own, started by the executor. What it prints is the build log.
 """
@@ -10,19 +10,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.base import SOURCE_NAME, BuildResult, BuildSpec, SourceKind
 from callboard.builders.definition import (
     ActorDefinition,
     InvalidDefinition,
     parse_object,
     read_definition,
 )
+from callboard.builders.fetching.errors import FetchFailed
+from callboard.builders.fetching.fetch import Sources, fetch
 from callboard.builders.process import python_env, tree
 from callboard.builders.process.copying import Origin
 from callboard.builders.process.defaults import default_dockerfile, guessed_start
 from callboard.builders.process.dockerfile import parse
 from callboard.builders.process.downloads import Downloads
 from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.fetch_sandbox import ProcessSandbox
 from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
 from callboard.builders.process.images import ROOT_NAME, Finished, image_of
 from callboard.builders.process.layers import Layers
@@ -36,13 +39,12 @@ from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.core.errors import ApiError
 from callboard.executors.launcher.surroundings import Surroundings
 
-SOURCE_NAME = "source"
 _WORK_NAME = "work"
 _MAX_DOCKERFILE_BYTES = 512 * 1024
 
 
 def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildResult:
-    """Build what lies in `source/`. Raises `BuildFailed`. What an interrupted attempt left is made anew.
+    """Build the sources that `spec` names. Raises `BuildFailed`. What an interrupted attempt left is made anew.
 
     `check_schema` raises `ApiError` for an input schema that breaks the rules.
     """
@@ -68,10 +70,11 @@ def _build(
 ) -> BuildResult:
     folder = Path(spec.build_dir)
     print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
-    definition = _definition(folder / SOURCE_NAME, check_schema)
-    plan = _plan(spec, definition, folder / SOURCE_NAME)
-    layers = Layers(_caches(spec) / "layers")
     workbench = _workbench(folder / _WORK_NAME, downloads)
+    sources = _sources(spec, workbench)
+    definition = _definition(sources, check_schema)
+    plan = _plan(spec, definition, sources.actor)
+    layers = Layers(_caches(spec) / "layers")
     maker = StageMaker(
         folder=workbench.folder / "stages",
         sources=Origin(definition.context, _ignore_rules(definition)),
@@ -101,9 +104,24 @@ def _build(
     )
 
 
-def _definition(source: Path, check_schema: Callable[[object], None]) -> ActorDefinition:
+def _sources(spec: BuildSpec, workbench: Workbench) -> Sources:
+    if spec.source.kind is SourceKind.FILES:
+        folder = Path(spec.build_dir) / SOURCE_NAME
+        return Sources(folder, folder)
+    sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
     try:
-        definition = read_definition(source)
+        return fetch(spec.source, workbench.folder / "fetched", sandbox, say=_say)
+    except FetchFailed as error:
+        raise BuildFailed(str(error)) from error
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _definition(sources: Sources, check_schema: Callable[[object], None]) -> ActorDefinition:
+    try:
+        definition = read_definition(sources.actor, bounds=sources.root)
         if definition.input_schema is not None:
             check_schema(parse_object(definition.input_schema, name="The input schema"))
     except (InvalidDefinition, ApiError) as error:
@@ -117,7 +135,7 @@ def _plan(spec: BuildSpec, definition: ActorDefinition, source: Path) -> Plan:
         print(f"The sources have no Dockerfile; building for {default.reason}.", flush=True)
         text = default.dockerfile
     else:
-        print(f"Using {definition.dockerfile.relative_to(source.resolve())}.", flush=True)
+        print(f"Using {os.path.relpath(definition.dockerfile, source.resolve())}.", flush=True)
         text = _dockerfile_text(definition.dockerfile)
     actor_path = posixpath.relpath(source.resolve(), definition.context)
     arguments = {

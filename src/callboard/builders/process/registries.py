@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from callboard.executors.base import Mount
+
 _PREFIXES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
 _NAMES = frozenset(
     {
@@ -85,6 +87,12 @@ class Registries:
     env: dict[str, str]
     npmrc: str
     paths: tuple[Path, ...]
+
+    def mounts(self) -> Iterator[Mount]:
+        """The paths, but for those that every sandbox shows."""
+        for path in self.paths:
+            if not path.is_relative_to("/usr") and not path.is_relative_to("/etc/ssl"):
+                yield Mount(path, str(path))
 
 
 def passed_environment(environ: Mapping[str, str]) -> dict[str, str]:

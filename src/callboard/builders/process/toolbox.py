@@ -62,9 +62,7 @@ class Toolbox:
         yield Mount(self.folder, f"{PLACE}/tools")
         yield Mount(Path(find_uv_bin()), UV)
         yield Mount(caches, f"{PLACE}/cache", MountMode.READ_WRITE)
-        for path in self.registries.paths:
-            if not path.is_relative_to("/usr") and not path.is_relative_to("/etc/ssl"):
-                yield Mount(path, str(path))
+        yield from self.registries.mounts()
 
 
 def search_path(path: str) -> str:
