@@ -21,7 +21,9 @@ from callboard.blobs.files import FileBlobStore
 from callboard.builders.process.builder import ProcessBuilder
 from callboard.builds import repository as build_rows
 from callboard.builds.endpoints import BuildEndpoints
+from callboard.builds.own_url import OwnUrls
 from callboard.builds.service import BuildService, find_tag_entry
+from callboard.builds.sourcing import Sourcing
 from callboard.builds.supervisor import BuildSupervisor
 from callboard.config import Settings
 from callboard.core.caller import Caller
@@ -124,6 +126,11 @@ class Callboard:
             proxy_port=int(port),
         )
 
+    def own_urls(self) -> OwnUrls:
+        """For builds whose sources lie in this server's own key-value stores."""
+        addresses = self.addresses()
+        return OwnUrls(addresses.internal_url, addresses.public_url, self._port)
+
     def _site(self) -> Site:
         """What the proxy has to know of where it is."""
         executor = self.executor
@@ -203,6 +210,7 @@ class Callboard:
             self.observer,
             logs,
             versions,
+            Sourcing(vault, self.own_urls, self._data_dir.cache),
             folder=self._data_dir.builds,
             cache_folder=self._data_dir.cache,
         )

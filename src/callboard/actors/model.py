@@ -22,6 +22,14 @@ class SourceType(StrEnum):
     SOURCE_CODE = "SOURCE_CODE"
 
 
+URL_FIELDS = {
+    SourceType.GIT_REPO: "gitRepoUrl",
+    SourceType.TARBALL: "tarballUrl",
+    SourceType.GITHUB_GIST: "gitHubGistUrl",
+}
+"""Which property of a version holds the URL of its sources."""
+
+
 class PermissionLevel(StrEnum):
     """What the token of an Actor's runs may do."""
 

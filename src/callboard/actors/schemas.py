@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from callboard.actors.deploy_keys import public_deploy_key
 from callboard.actors.model import Actor, ActorVersion, EnvVar, PermissionLevel, SourceType
 from callboard.core.clock import iso, iso_or_none
 
@@ -147,6 +148,7 @@ def actor_wire(actor: Actor, versions: Sequence[ActorVersion]) -> dict[str, Any]
         "categories": [],
         "isDeprecated": False,
         **{name: value for name, value in actor.fields.items() if value is not None},
+        **({"deploymentKey": key} if (key := public_deploy_key(actor)) else {}),
         "defaultRunOptions": actor.default_run_options,
         "taggedBuilds": actor.tagged_builds,
         "stats": stats_wire(actor, total_builds=sum(version.last_build for version in versions)),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from callboard.actors import repository
+from callboard.actors.deploy_keys import new_deploy_key
 from callboard.actors.errors import (
     ActorNameNotUnique,
     ActorNotFound,
@@ -84,8 +85,9 @@ class ActorService:
         require_account(caller)
         at = clock.now()
         name = body.name or f"my-actor-{new_id()[:8].lower()}"
+        actor_id = new_id()
         actor = Actor(
-            id=new_id(),
+            id=actor_id,
             user_id=caller.user_id,
             username=caller.username,
             name=_checked_name(name),
@@ -94,7 +96,7 @@ class ActorService:
             is_public=bool(body.is_public),
             fields=_kept_fields(body),
             tagged_builds={},
-            keys={},
+            keys=new_deploy_key(self._versions.vault, actor_id),
             stats={},
             last_run_started_at=None,
             total_runs=0,

@@ -18,9 +18,17 @@ from callboard.actors.errors import (
     VersionAlreadyExists,
     VersionNotFound,
 )
-from callboard.actors.model import BUILD_TAG, VERSION_NUMBER, ActorVersion, EnvVar, SourceType
+from callboard.actors.model import (
+    BUILD_TAG,
+    URL_FIELDS,
+    VERSION_NUMBER,
+    ActorVersion,
+    EnvVar,
+    SourceType,
+)
 from callboard.actors.schemas import EnvVarBody, VersionBody, given_fields
 from callboard.api.refs import Ref
+from callboard.builders.fetching.urls import InvalidUrl, archive_address, git_address
 from callboard.builders.sources import check_source_files
 from callboard.core import clock
 from callboard.core.caller import Caller, require_account
@@ -36,11 +44,6 @@ _KEPT = (
     "tarball_url",
     "git_hub_gist_url",
 )
-_URL_FIELD = {
-    SourceType.GIT_REPO: "gitRepoUrl",
-    SourceType.TARBALL: "tarballUrl",
-    SourceType.GITHUB_GIST: "gitHubGistUrl",
-}
 
 
 class VersionMaker:
@@ -254,6 +257,18 @@ def _check(version: ActorVersion) -> None:
         raise InvalidActorField(f'"{tag}" is not a valid build tag.')
     if version.source_files is not None:
         check_source_files(version.source_files)
-    url_field = _URL_FIELD.get(version.source_type)
-    if url_field is not None and not version.fields.get(url_field):
-        raise InvalidActorField(f"{url_field} is required for {version.source_type}.")
+    if version.source_type is SourceType.SOURCE_CODE:
+        raise InvalidActorField("SOURCE_CODE is no longer built. Use SOURCE_FILES instead.")
+    url_field = URL_FIELDS.get(version.source_type)
+    if url_field is not None:
+        _check_url(version, url_field)
+
+
+def _check_url(version: ActorVersion, field: str) -> None:
+    url = version.fields.get(field)
+    if not url:
+        raise InvalidActorField(f"{field} is required for {version.source_type}.")
+    try:
+        archive_address(url) if version.source_type is SourceType.TARBALL else git_address(url)
+    except InvalidUrl as error:
+        raise InvalidActorField(f"{field} cannot be built from. {error}") from None

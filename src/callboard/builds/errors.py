@@ -43,7 +43,3 @@ class DeletingDefaultBuild(ApiError):
 class DeletingUnfinishedBuild(ApiError):
     status, type = 403, "deleting-unfinished-build"
     message = "A build that has not finished cannot be deleted."
-
-
-class UnsupportedSource(ApiError):
-    status, type = 400, "invalid-value"

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from callboard.actors.model import URL_FIELDS
+from callboard.builders.fetching.urls import shown_url
 from callboard.builds.model import Build
 from callboard.core.clock import iso, iso_or_none
+
+_NOT_SHOWN = ("sourceFiles", "envVars")
 
 
 def build_wire(build: Build) -> dict[str, Any]:
@@ -26,9 +30,16 @@ def build_wire(build: Build) -> dict[str, Any]:
         "readme": build.readme,
         "changelog": build.changelog,
         "buildNumber": build.build_number,
-        "actVersion": build.version,
+        "actVersion": _shown_version(build.version),
         "actorDefinition": build.definition,
     }
+
+
+def _shown_version(version: dict[str, Any]) -> dict[str, Any]:
+    """Whoever knows the build's id sees it: without the sources and variables, and without passwords in URLs."""
+    version = {name: value for name, value in version.items() if name not in _NOT_SHOWN}
+    urls = {name: version[name] for name in URL_FIELDS.values() if version.get(name)}
+    return version | {name: shown_url(url) for name, url in urls.items()}
 
 
 def short_build_wire(build: Build) -> dict[str, Any]:

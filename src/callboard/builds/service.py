@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.errors import VersionNotFound
-from callboard.actors.model import DEFAULT_TAG, Actor, SourceType
+from callboard.actors.model import DEFAULT_TAG, Actor
 from callboard.actors.schemas import version_wire
 from callboard.actors.service import find_actor, own_actor
 from callboard.api.pagination import Page, PageRequest
@@ -22,7 +22,6 @@ from callboard.builds.errors import (
     DeletingUnfinishedBuild,
     InvalidBuild,
     UnknownBuildTag,
-    UnsupportedSource,
 )
 from callboard.builds.events import build_event
 from callboard.builds.model import Build, build_number_int
@@ -110,8 +109,6 @@ class BuildService:
         version = actor_rows.version(tx, actor.id, request.version_number)
         if version is None:
             raise VersionNotFound
-        if version.source_type is not SourceType.SOURCE_FILES:
-            raise UnsupportedSource(f"This server does not build {version.source_type} yet.")
         number = repository.next_number(tx, actor.id, version.version_number)
         memory = self._memory_mbytes
         build = Build(

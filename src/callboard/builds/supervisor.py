@@ -5,7 +5,6 @@ executor finds the job that is already there.
 """
 
 import asyncio
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ import structlog
 from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
+from callboard.actors.model import Actor
 from callboard.actors.versions import VersionMaker
 from callboard.builders.base import Builder, BuildResult, BuildSpec
-from callboard.builders.sources import write_source_files
 from callboard.builds import repository
 from callboard.builds.events import build_event
 from callboard.builds.model import Build
 from callboard.builds.schemas import tag_entry
+from callboard.builds.sourcing import Sourcing, source_secrets
 from callboard.core import clock
 from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
@@ -56,6 +56,7 @@ class BuildSupervisor:
         observer: JobObserver,
         logs: LogService,
         versions: VersionMaker,
+        sourcing: Sourcing,
         *,
         folder: Path,
         cache_folder: Path,
@@ -68,6 +69,7 @@ class BuildSupervisor:
         self._observer = observer
         self._logs = logs
         self._versions = versions
+        self._sourcing = sourcing
         self._folder = folder
         self._cache_folder = cache_folder
         self._driving: dict[str, asyncio.Task[None]] = {}
@@ -112,8 +114,12 @@ class BuildSupervisor:
 
     async def remove_files(self, build: Build) -> None:
         """Reclaim what the build left on disk."""
-        await asyncio.to_thread(self._builder.remove, self.build_dir(build.id))
-        self._logs.remove(build.id)
+        await self.remove_files_of(build.id)
+
+    async def remove_files_of(self, build_id: str) -> None:
+        """The same for a build whose row is gone."""
+        await asyncio.to_thread(self._builder.remove, self.build_dir(build_id))
+        self._logs.remove(build_id)
 
     async def abort(self, build_id: str) -> None:
         """Stop a build that has not ended; a READY one ends at once."""
@@ -160,11 +166,11 @@ class BuildSupervisor:
                 return
             self._wake(build.id)
         actor = await self._db.read(lambda tx: actor_rows.by_id(tx, build.actor_id))
-        name = build.actor_id if actor is None else actor.full_name
-        spec = await asyncio.to_thread(self._launch_spec, build, name)
+        spec = await asyncio.to_thread(self._launch_spec, build, actor)
         if build.status is JobStatus.ABORTING:
             await self._launches.stop(spec.job_id)
         end = await self._launches.run(spec)
+        await asyncio.to_thread(self._sourcing.clean, self.build_dir(build.id))
         result = await asyncio.to_thread(self._builder.result, self.build_dir(build.id))
         finished = await record(
             self._db, lambda tx: _finish(tx, build.id, end, result), owner_id=build.id
@@ -172,32 +178,25 @@ class BuildSupervisor:
         await self._launches.forget(spec.job_id)
         log.info("build.finished", build_id=build.id, status=finished)
 
-    def _launch_spec(self, build: Build, actor_name: str) -> LaunchSpec:
+    def _launch_spec(self, build: Build, actor: Actor | None) -> LaunchSpec:
         build_dir = self.build_dir(build.id)
-        source_dir = build_dir / "source"
-        if not source_dir.exists():
-            # Written aside and renamed: a crash in between must not leave half of the sources behind.
-            unfinished = build_dir / "source.part"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            write_source_files(build.version.get("sourceFiles") or [], unfinished)
-            unfinished.rename(source_dir)
         variables = self._versions.opened(build.actor_id, build.env_vars)
         applies = bool(build.version.get("applyEnvVarsToBuild"))
         spec = BuildSpec(
             build_id=build.id,
             build_dir=str(build_dir),
             cache_dir=str(self._cache_folder),
-            actor_name=actor_name,
+            actor_name=build.actor_id if actor is None else actor.full_name,
             build_number=build.build_number,
             use_cache=bool(build.options.get("useCache", True)),
             build_args=variables if applies else {},
             memory_mbytes=build.memory_mbytes,
             timeout_secs=build.timeout_secs,
+            source=self._sourcing.prepare(build.version, actor, build_dir),
         )
         secrets = tuple(variables[one.name] for one in build.env_vars if one.is_secret)
         launch = self._builder.launch_spec(spec, log_path=self._logs.path(build.id))
-        return replace(launch, secrets=secrets)
+        return replace(launch, secrets=(*secrets, *source_secrets(build.version)))
 
     async def _fail(self, build_id: str, message: str) -> None:
         def unit(tx: Connection) -> None:
