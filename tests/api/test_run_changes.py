@@ -1,12 +1,13 @@
 """Reboot, metamorph, resurrection and charging: a run whose program is started more than once."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from tests.actors import ActorMaker
-from tests.receiver import Receiver
+from tests.receivers import Receiver
 from tests.server import Client
 
 WAITS_ONCE = """
@@ -42,24 +43,11 @@ async def record(api: Client, run: dict[str, Any], key: str) -> Any:
     return (await api.get(f"/v2/actor-runs/{run['id']}/key-value-store/records/{key}")).json
 
 
-async def until_logged(api: Client, run: dict[str, Any], text: str) -> None:
-    """Return once the run has printed the text; its log is followed, not polled."""
-    url = f"{api.url}/v2/logs/{run['id']}?stream=1"
-    headers = {"Authorization": f"Bearer {api.token}"}
-    assert api._session is not None
-    async with api._session.get(url, headers=headers) as response:
-        seen = b""
-        while text.encode() not in seen:
-            chunk = await response.content.readany()
-            assert chunk, f"the log ended without {text!r}: {seen.decode()}"
-            seen += chunk
-
-
 async def test_a_reboot_starts_the_program_anew_with_the_same_storages(
     api: Client, actors: ActorMaker
 ):
     run = await start(api, await actors.python(waits_until_start(2)))
-    await until_logged(api, run, "start 1")
+    await api.until_logged(run["id"], "start 1")
     reply = await api.post(f"/v2/actor-runs/{run['id']}/reboot")
     assert (reply.data["status"], reply.data["stats"]["rebootCount"]) == ("RUNNING", 1)
     end = await ended(api, run)
@@ -72,7 +60,7 @@ async def test_a_reboot_starts_the_program_anew_with_the_same_storages(
 async def test_many_reboots_at_once_leave_one_program(api: Client, actors: ActorMaker):
     actor = await actors.python(waits_until_start(2))
     run = await start(api, actor)
-    await until_logged(api, run, "start 1")
+    await api.until_logged(run["id"], "start 1")
     replies = await asyncio.gather(
         *(api.post(f"/v2/actor-runs/{run['id']}/reboot") for _ in range(3))
     )
@@ -94,9 +82,9 @@ async def test_the_last_run_can_be_rebooted_through_its_actor_and_task(
     actor = await actors.python(waits_until_start(3))
     task = (await api.post("/v2/actor-tasks", json={"actId": actor["id"], "name": "again"})).data
     run = (await api.post(f"/v2/actor-tasks/{task['id']}/runs")).data
-    await until_logged(api, run, "start 1")
+    await api.until_logged(run["id"], "start 1")
     await api.post(f"/v2/actors/{actor['id']}/runs/last/reboot")
-    await until_logged(api, run, "start 2")
+    await api.until_logged(run["id"], "start 2")
     await api.post(f"/v2/actor-tasks/{task['id']}/runs/last/reboot")
     assert (await ended(api, run))["stats"]["rebootCount"] == 2
 
@@ -161,7 +149,7 @@ async def test_a_synchronous_run_is_held_through_reboots_and_restarts(
     params = {"restartOnError": 1}
     held = asyncio.ensure_future(api.post(f"/v2/actors/{actor['id']}/run-sync", params=params))
     run = await until_there(api, actor)
-    await until_logged(api, run, "start 1")
+    await api.until_logged(run["id"], "start 1")
     await api.post(f"/v2/actor-runs/{run['id']}/reboot")
     reply = await held
     assert (reply.status, reply.json["starts"]) == (201, 3)
@@ -183,7 +171,7 @@ async def test_a_metamorph_needs_a_valid_input(api: Client, actors: ActorMaker):
     )
     target = await actors.python("", files={"INPUT_SCHEMA.json": schema})
     run = await start(api, await actors.shell(SLEEPS))
-    await until_logged(api, run, "sleeping")
+    await api.until_logged(run["id"], "sleeping")
     url = f"/v2/actor-runs/{run['id']}/metamorph"
     reply = await api.post(url, params={"targetActorId": target["id"]}, json={"n": "x"})
     assert (reply.status, reply.error["type"]) == (400, "invalid-input")
@@ -196,7 +184,7 @@ async def test_a_metamorph_needs_a_valid_input(api: Client, actors: ActorMaker):
 async def test_a_run_metamorphs_ten_times_at_most(api: Client, actors: ActorMaker):
     actor = await actors.shell(SLEEPS)
     run = await start(api, actor)
-    await until_logged(api, run, "sleeping")
+    await api.until_logged(run["id"], "sleeping")
     url = f"/v2/actor-runs/{run['id']}/metamorph"
     for _ in range(10):
         reply = await api.post(url, params={"targetActorId": actor["id"]})
@@ -212,7 +200,7 @@ async def test_a_limited_run_cannot_become_one_with_full_permissions(
 ):
     target = await actors.shell("true", actorPermissionLevel="FULL_PERMISSIONS")
     run = await start(api, await actors.shell(SLEEPS, actorPermissionLevel="LIMITED_PERMISSIONS"))
-    await until_logged(api, run, "sleeping")
+    await api.until_logged(run["id"], "sleeping")
     reply = await api.post(
         f"/v2/actor-runs/{run['id']}/metamorph", params={"targetActorId": target["id"]}
     )
@@ -297,7 +285,8 @@ async def test_a_resurrection_is_told_to_webhooks(
         },
     )
     await api.post(f"/v2/actor-runs/{run['id']}/resurrect")
-    message = await receiver.next()
+    await receiver.until(1)
+    message = json.loads(receiver.received[0].body)
     assert message["eventType"] == "ACTOR.RUN.RESURRECTED"
     assert message["resource"]["id"] == run["id"]
 

@@ -46,7 +46,7 @@ class InvalidUsername(ApiError):
 
 
 class UsernameTaken(ApiError):
-    status, type = 409, "username-not-unique"
+    status, type = 409, "username-already-taken"
     message = "There is a user of that name already."
 
 
