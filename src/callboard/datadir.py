@@ -19,6 +19,9 @@ class DataDir:
         """Raises DataDirInUse, or OSError when the folder cannot be written."""
         self.root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The root may have been there before, open to others; what it holds is not for them.
+        for folder in (self.blobs, self.logs, self.builds, self.cache):
+            folder.mkdir(exist_ok=True, mode=0o700)
         self._lock = _lock(root / "lock")
         self.vault = Vault(_master_key(root / "master.key"))
 

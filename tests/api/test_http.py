@@ -68,7 +68,10 @@ async def test_a_get_may_stand_for_any_method(api: Client):
 async def test_only_a_get_may_stand_for_another_method(api: Client):
     dataset = (await api.post("/v2/datasets")).data["id"]
     path = f"/v2/datasets/{dataset}"
-    assert error_of(await api.post(path, params={"method": "DELETE"})) == (405, "method-not-allowed")
+    assert error_of(await api.post(path, params={"method": "DELETE"})) == (
+        405,
+        "method-not-allowed",
+    )
     assert (await api.get(path)).status == 200
 
 
