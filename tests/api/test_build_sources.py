@@ -14,10 +14,10 @@ from aiohttp import web
 
 from callboard.storages.signatures import sign
 from tests.actors import ActorMaker
+from tests.archives import tar_of, zip_of
 from tests.receivers import Receiver, answer, listening
+from tests.repositories import commit, git, repository, served
 from tests.server import Client
-from tests.unit.builders.archives import tar_of, zip_of
-from tests.unit.builders.repositories import commit, git, repository, served
 
 HOST = "host.callboard.internal"
 SHELL = "FROM debian\nCOPY . ./\nCMD sh main.sh\n"

@@ -114,6 +114,16 @@ def test_a_path_out_of_the_sources_is_refused(tmp_path: Path, field: str) -> Non
         read_definition(tmp_path / "source")
 
 
+def test_an_actor_in_a_repository_may_name_files_beside_it(tmp_path: Path) -> None:
+    definition = {**ACTOR, "readme": "../../shared.md", "dockerContextDir": "../.."}
+    write(tmp_path, {"repo/one/.actor/actor.json": definition, "repo/shared.md": "shared"})
+    found = read_definition(tmp_path / "repo/one", bounds=tmp_path / "repo")
+    assert found.readme == "shared"
+    assert found.context == tmp_path / "repo"
+    with pytest.raises(InvalidDefinition, match="leads out of the sources"):
+        read_definition(tmp_path / "repo/one")
+
+
 def test_a_link_out_of_the_sources_is_not_followed(tmp_path: Path) -> None:
     write(tmp_path, {"secret": "s", "source/main.py": ""})
     (tmp_path / "source/README.md").symlink_to(tmp_path / "secret")

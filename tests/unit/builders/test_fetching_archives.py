@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.unit.builders.archives import (
+from tests.archives import (
     member,
     saved,
     tar,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
-from tests.unit.builders.archives import tree
-from tests.unit.builders.repositories import commit, git, repository
+from tests.archives import tree
+from tests.repositories import commit, git, repository
 
 from callboard.actors.deploy_keys import new_deploy_key
 from callboard.builders.fetching.errors import FetchFailed
