@@ -49,10 +49,8 @@ class SyncRuns:
         """
         key = check_key(call.query.text("outputRecordKey") or DEFAULT_OUTPUT_KEY)
         run = await self._succeeded(call.user, await start(call))
-        store = await self._stores.find(
-            call.user, ById(run.default_key_value_store_id), Need.READ, is_granted=True
-        )
-        record = await self._stores.read_record(store, key, caller=call.user)
+        store = ById(run.default_key_value_store_id)
+        record = await self._stores.find_record(call.user, store, key, is_granted=True)
         if record is None:
             return Response(status_code=201, headers=_run_headers(run))
         response = await record_response(call.request, record, status=201)
