@@ -10,6 +10,7 @@ import pytest
 
 from tests.actors import ActorMaker
 from tests.receivers import Receiver, listening
+from tests.scheduling import FileGroupScheduling
 from tests.server import Client, Server
 
 
@@ -67,6 +68,11 @@ async def receiver() -> AsyncGenerator[Receiver]:
     """Where webhooks of a test can be sent."""
     async with listening() as one:
         yield one
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileGroupScheduling | None:
+    return FileGroupScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 def pytest_report_header() -> list[str]:

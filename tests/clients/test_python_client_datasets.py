@@ -5,6 +5,7 @@ import io
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from apify_client.errors import ForbiddenError, NotFoundError
@@ -144,7 +145,7 @@ async def test_a_signed_link_opens_a_private_dataset(
     link = await done(dataset.create_items_public_url(item_format="json", limit=1, fields=["n"]))
     reply = await api.get(link, token=None)
     assert (reply.status, reply.json) == (200, [{"n": 0}])
-    signature = link.partition("signature=")[2].partition("&")[0]
+    signature = unquote(link.partition("signature=")[2].partition("&")[0])
     their = stranger.dataset((await done(dataset.get())).id)
     assert (await done(their.list_items(signature=signature))).total == 6
     with pytest.raises(ForbiddenError, match=NOT_ALLOWED):

@@ -83,7 +83,7 @@ class SdkActors:
     async def _built(self, files: dict[str, str], **fields: Any) -> dict[str, Any]:
         actor = await self.actors.create(files, **fields)
         build = await self.actors.build(actor["id"], useCache=True)
-        if build["status"] == "RUNNING":
+        while build["status"] in {"READY", "RUNNING"}:
             build = (
                 await self.api.get(f"/v2/actor-builds/{build['id']}", params={"waitForFinish": 60})
             ).data
