@@ -165,10 +165,8 @@ class Callboard:
     async def _open_executor(self) -> None:
         await self.executor.open(self.observer)
         address = self.executor.listen_address
-        if address not in (self.settings.host, "0.0.0.0") and self.settings.host not in (
-            "0.0.0.0",
-            "::",
-        ):
+        bound: str = self._sockets[0].getsockname()[0]
+        if address not in (bound, "0.0.0.0") and bound not in ("0.0.0.0", "::"):
             self._sockets.append(listen(address, self._port))
 
     async def _compose(self, db: Database) -> ASGIApp:
@@ -364,10 +362,14 @@ class Callboard:
 
         With `stop_jobs`, runs and builds end as ABORTED; else they go on and are found again later.
         """
-        if stop_jobs:
-            await self.abort_runs()
-        await self._stack.aclose()
-        await self.executor.close(stop_jobs=stop_jobs)
+        try:
+            if stop_jobs:
+                await self.abort_runs()
+        finally:
+            try:
+                await self._stack.aclose()
+            finally:
+                await self.executor.close(stop_jobs=stop_jobs)
 
 
 @asynccontextmanager

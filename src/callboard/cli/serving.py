@@ -55,7 +55,7 @@ async def serve_until_signal(settings: Settings) -> None:
 
     async def until_signal(callboard: Callboard, stopped: asyncio.Event) -> bool:
         print(banner(callboard), flush=True)
-        return await first_signal(stopped) is not signal.SIGTERM
+        return await first_signal(stopped) is signal.SIGINT
 
     configure_logging(settings.log_level)
     await serve(settings, until_signal)
@@ -99,6 +99,8 @@ async def serve(settings: Settings, while_serving: WhileServing) -> None:
             api = await _open_whole(callboard)
         except LauncherFailed as error:
             raise CommandFailed(f"The launcher of runs cannot be started: {error}") from error
+        except OSError as error:
+            raise CommandFailed(f"The server cannot be started: {error}") from error
         await _serve_open(callboard, api, while_serving)
     finally:
         data_dir.close()
@@ -113,6 +115,9 @@ async def _open_whole(callboard: Callboard) -> _Asgi:
         await opening
         await callboard.close(stop_jobs=True)
         raise
+    except Exception:
+        await callboard.close(stop_jobs=False)
+        raise
 
 
 async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServing) -> None:
@@ -125,10 +130,12 @@ async def _serve_open(callboard: Callboard, api: _Asgi, while_serving: WhileServ
         stop_jobs = await while_serving(callboard, stopped)
     finally:
         server.should_exit = True
-        if stop_jobs:
-            await callboard.abort_runs()
-        await serving
-        await callboard.close(stop_jobs=stop_jobs)
+        try:
+            if stop_jobs:
+                await callboard.abort_runs()
+            await serving
+        finally:
+            await callboard.close(stop_jobs=stop_jobs)
 
 
 def _uvicorn_config(callboard: Callboard, api: _Asgi) -> uvicorn.Config:
@@ -141,6 +148,8 @@ def _uvicorn_config(callboard: Callboard, api: _Asgi) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=1,
+        # Longer than clients keep idle connections: they must never send on one being closed.
+        timeout_keep_alive=75,
         ws_ping_interval=20,
     )
 
