@@ -86,7 +86,7 @@ def clone(
         (Mount(tree, TREE, MountMode.READ_WRITE), *keys),
     )
     if sandbox.run(step) != 0:
-        raise FetchFailed(_failure(address, has_key=identity is not None))
+        raise FetchFailed(_failure(address, identity))
     ssh.remember_hosts(identity, home)
     shutil.rmtree(tree / ".git")
     check_tree(tree, limits or Limits())
@@ -159,11 +159,14 @@ def _config_environment(config: Mapping[str, str]) -> dict[str, str]:
     return env
 
 
-def _failure(address: GitAddress, *, has_key: bool) -> str:
+def _failure(address: GitAddress, identity: ssh.Identity | None) -> str:
     what = f" at {address.ref!a}" if address.ref else ""
     text = f"{shown_url(address.url)}{what} cannot be fetched; the lines above are git's own words."
-    if address.is_ssh and has_key:
-        return f"{text} Is the Actor's deploymentKey among the repository's deploy keys?"
+    if address.is_ssh and identity is not None:
+        return (
+            f"{text} Is the Actor's deploymentKey among the repository's deploy keys? If the host has a new key for "
+            f"a good reason, the operator removes known-hosts/{identity.known_hosts.name} from the server's cache."
+        )
     if address.is_ssh:
         return f"{text} The Actor has no deployment key."
     if address.credentials is None:
