@@ -286,3 +286,16 @@ async def test_a_run_of_more_memory_than_there_is_is_refused(new_server: Any):
         reply = await api.post(f"/v2/acts/{actor}/runs", params={"memory": 512})
         assert (reply.status, reply.error["type"]) == (402, "actor-memory-limit-exceeded")
         assert (await api.get("/v2/actor-runs")).data["total"] == 0
+
+
+async def test_a_build_is_not_deleted_under_a_run_that_uses_it(owner: Client):
+    actors = ActorMaker(owner)
+    actor = (await actors.shell("sleep 600"))["id"]
+    run = await start(owner, actor)
+    await actors.build(actor)  # takes the tag, so that the older build is not the default one
+    path = f"/v2/actor-builds/{run['buildId']}"
+    refused = await owner.delete(path)
+    assert (refused.status, refused.error["type"]) == (403, "deleting-unfinished-build")
+    await owner.post(f"/v2/actor-runs/{run['id']}/abort")
+    await finish(owner, run)
+    assert (await owner.delete(path)).status == 204

@@ -43,3 +43,10 @@ class DeletingDefaultBuild(ApiError):
 class DeletingUnfinishedBuild(ApiError):
     status, type = 403, "deleting-unfinished-build"
     message = "A build that has not finished cannot be deleted."
+
+
+class DeletingUsedBuild(ApiError):
+    """The files of a build are those that its runs work with."""
+
+    status, type = 403, "deleting-unfinished-build"
+    message = "A build cannot be deleted while a run of it has not finished."

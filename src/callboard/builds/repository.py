@@ -3,13 +3,24 @@
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from callboard.actors.model import EnvVar
 from callboard.api.pagination import Page, PageRequest
 from callboard.builds.model import Build
 from callboard.core.jobs import JobStatus
-from callboard.db.tables import actor_versions, builds
+from callboard.db.tables import actor_versions, builds, runs
 
 _BUILD = select(*(builds.c[field.name] for field in fields(Build)))
 
@@ -55,6 +66,13 @@ def page(
 def unfinished(tx: Connection) -> list[Build]:
     rows = tx.execute(_BUILD.where(builds.c.finished_at.is_(None)).order_by(builds.c.started_at))
     return [_build(row) for row in rows]
+
+
+def is_running(tx: Connection, build_id: str) -> bool:
+    """Whether a run that is not over uses the build, be it after a metamorph."""
+    uses = (runs.c.build_id == build_id) | type_coerce(runs.c.metamorphs, Text).contains(build_id)
+    unfinished_run = select(runs.c.id).where(runs.c.finished_at.is_(None), uses)
+    return tx.execute(unfinished_run.limit(1)).first() is not None
 
 
 def insert_build(tx: Connection, build: Build) -> None:

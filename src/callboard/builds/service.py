@@ -20,6 +20,7 @@ from callboard.builds.errors import (
     BuildRecordNotFound,
     DeletingDefaultBuild,
     DeletingUnfinishedBuild,
+    DeletingUsedBuild,
     InvalidBuild,
     UnknownBuildTag,
 )
@@ -205,7 +206,7 @@ class BuildService:
         return await self.get(caller, build_id)
 
     async def delete(self, caller: Caller, build_id: str) -> None:
-        """Raises DeletingDefaultBuild or DeletingUnfinishedBuild."""
+        """Raises DeletingDefaultBuild, DeletingUnfinishedBuild or DeletingUsedBuild."""
         require_account(caller)
 
         def unit(tx: Connection) -> Build:
@@ -215,6 +216,8 @@ class BuildService:
             require_owner(caller, build.user_id)
             if not build.status.is_terminal:
                 raise DeletingUnfinishedBuild
+            if repository.is_running(tx, build_id):
+                raise DeletingUsedBuild
             actor = actor_rows.by_id(tx, build.actor_id)
             if actor is not None:
                 _untag(tx, actor, build)
