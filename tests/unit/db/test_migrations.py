@@ -1,0 +1,49 @@
+"""The migrations make the schema that `tables.py` describes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+
+from callboard.db.migrate import upgrade
+from callboard.db.tables import metadata
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = create_engine(f"sqlite:///{tmp_path}/schema.db")
+    yield made
+    made.dispose()
+
+
+def test_a_new_database_has_the_tables_that_the_code_knows(engine: Engine):
+    upgrade(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_migrated_schema_is_that_of_the_tables_to_the_letter(engine: Engine, tmp_path: Path):
+    upgrade(engine)
+    described = create_engine(f"sqlite:///{tmp_path}/described.db")
+    metadata.create_all(described)
+    assert _definitions(engine) == _definitions(described)
+    described.dispose()
+
+
+def test_migrating_twice_changes_nothing(engine: Engine):
+    upgrade(engine)
+    before = inspect(engine).get_table_names()
+    upgrade(engine)
+    assert inspect(engine).get_table_names() == before
+
+
+def _definitions(engine: Engine) -> dict[str, str]:
+    """Tables and indexes by name, their SQL without its spacing."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    with engine.connect() as connection:
+        rows = connection.execute(query)
+        found = {name: "".join(str(sql).split()) for name, sql in rows}
+    return {name: sql for name, sql in found.items() if name != "alembic_version"}
