@@ -200,3 +200,12 @@ async def test_a_deleted_actor_is_gone(api: Client):
     assert (await api.delete(f"/v2/acts/{actor['id']}")).status == 204
     assert (await api.get(f"/v2/acts/{actor['id']}")).error["type"] == "record-not-found"
     assert (await api.delete(f"/v2/acts/{actor['id']}")).status == 404
+
+
+async def test_a_source_type_of_null_leaves_the_one_there_is(api: Client, actors: ActorMaker):
+    actor = await actors.create({"main.sh": ""})
+    for method in ("PUT", "POST"):
+        reply = await api.request(
+            method, f"/v2/actors/{actor['id']}/versions/0.0", json={"sourceType": None}
+        )
+        assert reply.data["sourceType"] == "SOURCE_FILES"

@@ -83,7 +83,11 @@ class VersionMaker:
         return list(made.values())
 
     def changed(self, version: ActorVersion, body: VersionBody) -> ActorVersion:
-        fields = version.fields | given_fields(body, _KEPT)
+        given = given_fields(body, _KEPT)
+        if given.get("sourceType", UNSET) is None:
+            # The contract allows null, which cannot mean that a version has no source.
+            del given["sourceType"]
+        fields = version.fields | given
         files = version.source_files
         if body.source_files is not UNSET:
             files = body.source_files
