@@ -1,5 +1,6 @@
 """Who may do what: others' things, things open to all, and what the tokens of runs are good for."""
 
+import base64
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from tests.actors import ActorMaker
 from tests.server import Client, Reply, Server
 
 SMALL = {"memory": 128}
+AD_HOC = base64.urlsafe_b64encode(
+    b'[{"eventTypes": ["ACTOR.RUN.CREATED"], "requestUrl": "https://example.com/"}]'
+).decode()
 LIMITED = {"actorPermissionLevel": "LIMITED_PERMISSIONS"}
 
 
@@ -207,6 +211,7 @@ async def test_a_limited_run_uses_its_own_storages_and_those_it_creates(
         ("GET", "/v2/acts/{full_actor}/runs/last"),
         ("POST", "/v2/acts/{full_actor}/runs?memory=128"),
         ("POST", "/v2/acts/{limited_actor}/runs?memory=128&forcePermissionLevel=FULL_PERMISSIONS"),
+        ("POST", "/v2/acts/{limited_actor}/runs?memory=128&webhooks={webhooks}"),
         ("POST", "/v2/actor-tasks/{task}/runs?memory=128"),
         ("GET", "/v2/acts/{full_actor}/versions"),
         ("GET", "/v2/acts/{full_actor}/versions/0.0"),
@@ -236,6 +241,7 @@ async def test_a_limited_run_does_not_act_for_the_account(
         limited_actor=account.limited_actor_id,
         build=account.full_run["buildId"],
         task=account.task["id"],
+        webhooks=AD_HOC,
     )
     body = {} if method == "GET" else {"json": {}}
     assert is_denied(await limited.request(method, url, **body))

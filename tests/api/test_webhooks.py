@@ -269,14 +269,16 @@ async def test_an_ad_hoc_webhook_is_reached_by_its_id_only(server: Server) -> No
 
 
 async def test_a_limited_run_reaches_webhooks_on_itself_only(server: Server) -> None:
-    mine = await server.create(condition={"actorRunId": "run1"}, by="run")
+    mine = await server.create(condition={"actorRunId": "run1"})
     other = await server.create()
     assert (await server.call("GET", f"/v2/webhooks/{mine['id']}", by="run")).status == 200
     denied = (403, "insufficient-permissions")
     assert (await server.call("GET", f"/v2/webhooks/{other['id']}", by="run")).error == denied
     assert (await server.call("GET", "/v2/webhooks", by="run")).error == denied
     assert (await server.call("GET", "/v2/webhook-dispatches", by="run")).error == denied
-    assert (await server.call("POST", "/v2/webhooks", HOOK, by="run")).error == denied
+    for condition in (HOOK["condition"], {"actorRunId": "run1"}):
+        hook = {**HOOK, "condition": condition}
+        assert (await server.call("POST", "/v2/webhooks", hook, by="run")).error == denied
     move = {"condition": {"actorId": "actor1"}}
     moved = await server.call("PUT", f"/v2/webhooks/{mine['id']}", move, by="run")
     assert moved.error == denied

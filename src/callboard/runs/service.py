@@ -120,6 +120,8 @@ class RunService:
             and options.permission_level is not PermissionLevel.LIMITED_PERMISSIONS
         ):
             raise InsufficientPermissions("A run with limited permissions starts only such runs.")
+        if caller.is_limited and request.webhooks:
+            raise InsufficientPermissions("A run with limited permissions makes no webhooks.")
         if not self._budget.fits(options.memory_mbytes):
             raise ActorMemoryLimitExceeded(options.memory_mbytes, self._budget.limit_mbytes)
         run_input = await protected_input(
