@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.actors import ActorMaker
 from tests.server import Client, Server, free_port
 

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+
 from tests.actors import ActorMaker
 from tests.receivers import Receiver
 from tests.server import Client, Server
