@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-
 _KEPT_SECS = 2.0
 """Servers close connections that are idle for longer than a few seconds."""
 
