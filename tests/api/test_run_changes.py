@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.actors import ActorMaker
 from tests.receivers import Receiver
-from tests.server import Client
+from tests.server import Client, Server
 
 WAITS_ONCE = """
     def marks():
@@ -375,3 +377,21 @@ async def test_runs_of_others_are_not_found(
         json={"eventName": "page"},
     )
     assert (reply.status, reply.error["type"]) == (404, "record-not-found")
+
+
+async def test_a_start_asked_for_before_a_crash_is_made_after_it(
+    new_server: Callable[..., Server],
+):
+    server = new_server()
+    async with Client(server.url, server.token, "admin") as api:
+        actor = await ActorMaker(api).python(waits_until_start(2))
+        run = await start(api, actor)
+        await api.until_logged(run["id"], "start 1")
+        server.kill()
+        # As the server leaves it that commits a reboot and dies before it stops the program.
+        with sqlite3.connect(server.data_dir / "callboard.db") as db:
+            asked = "UPDATE runs SET attempts = json_set(attempts, '$.number', 2) WHERE id = ?"
+            assert db.execute(asked, (run["id"],)).rowcount == 1
+        server.start()
+        assert (await ended(api, run))["status"] == "SUCCEEDED"
+        assert (await record(api, run, "OUTPUT"))["starts"] == 2
