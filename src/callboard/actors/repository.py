@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from callboard.actors.model import Actor, ActorVersion, EnvVar
 from callboard.api.pagination import Page, PageRequest
@@ -17,6 +17,13 @@ _ACTOR = select(
     )
 ).join(users, users.c.id == actors.c.user_id)
 _VERSION = select(actor_versions)
+# Built once: every run needs them, and putting them together costs more than running them.
+_BY_ID = _ACTOR.where(actors.c.id == bindparam("id"))
+_NOTE_RUN = (
+    update(actors)
+    .where(actors.c.id == bindparam("actor"))
+    .values(total_runs=actors.c.total_runs + 1, last_run_started_at=bindparam("at"))
+)
 
 
 def _actor(row: Row[*tuple[Any, ...]] | None) -> Actor | None:
@@ -36,7 +43,7 @@ def _version(row: Row[*tuple[Any, ...]]) -> ActorVersion:
 
 
 def by_id(tx: Connection, actor_id: str) -> Actor | None:
-    return _actor(tx.execute(_ACTOR.where(actors.c.id == actor_id)).first())
+    return _actor(tx.execute(_BY_ID, {"id": actor_id}).first())
 
 
 def by_name(tx: Connection, user_id: str, name: str) -> Actor | None:
@@ -88,11 +95,7 @@ def delete_actor(tx: Connection, actor_id: str) -> None:
 
 
 def note_run(tx: Connection, actor_id: str, *, at: datetime) -> None:
-    tx.execute(
-        update(actors)
-        .where(actors.c.id == actor_id)
-        .values(total_runs=actors.c.total_runs + 1, last_run_started_at=at)
-    )
+    tx.execute(_NOTE_RUN, {"actor": actor_id, "at": at})
 
 
 def versions(tx: Connection, actor_id: str) -> list[ActorVersion]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -23,6 +24,8 @@ from callboard.core.jobs import JobStatus
 from callboard.db.tables import actor_versions, builds, runs
 
 _BUILD = select(*(builds.c[field.name] for field in fields(Build)))
+# Built once: every run asks twice.
+_BY_ID = _BUILD.where(builds.c.id == bindparam("id"))
 
 
 def _build(row: Row[*tuple[Any, ...]]) -> Build:
@@ -33,7 +36,7 @@ def _build(row: Row[*tuple[Any, ...]]) -> Build:
 
 
 def by_id(tx: Connection, build_id: str) -> Build | None:
-    row = tx.execute(_BUILD.where(builds.c.id == build_id)).first()
+    row = tx.execute(_BY_ID, {"id": build_id}).first()
     return None if row is None else _build(row)
 
 
