@@ -152,7 +152,10 @@ class Client:
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=150)
         # auto_decompress off: tests look at the bytes as they were sent.
-        self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -447,3 +447,18 @@ async def running(api: Client, actor_id: str) -> dict[str, str]:
             return reply.data
         await asyncio.sleep(0.05)
     raise AssertionError("no run started")
+
+
+async def test_two_hundred_held_requests_starve_nobody(new_server):
+    server: Server = new_server(memory_limit_mbytes="128", sync_wait_secs="4")
+    async with Client(server.url, server.token, "admin") as api:
+        actor = await ActorMaker(api).shell("sleep 300")
+        path = f"/v2/acts/{actor['id']}/run-sync"
+        held = asyncio.gather(*(api.post(path, params=SMALL) for _ in range(200)))
+        async with asyncio.timeout(60):
+            while (await api.get(f"/v2/acts/{actor['id']}/runs")).data["total"] < 200:
+                await asyncio.sleep(0.05)
+            assert (await api.get("/v2/users/me")).status == 200
+            assert {reply.status for reply in await held} == {408}
+        listed = (await api.get(f"/v2/acts/{actor['id']}/runs", params={"status": "READY"})).data
+        assert listed["total"] == 199
