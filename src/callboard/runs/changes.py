@@ -10,17 +10,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
-from callboard.actors.errors import ActorNotFound
 from callboard.actors.model import Actor, PermissionLevel
 from callboard.actors.service import find_actor
 from callboard.api.refs import Ref
-from callboard.builds import repository as build_rows
-from callboard.builds.errors import BuildNotFound
 from callboard.builds.model import Build
 from callboard.builds.service import find_for_run
 from callboard.core import clock
 from callboard.core.caller import Caller
-from callboard.core.clock import iso, to_millis
+from callboard.core.clock import iso
 from callboard.core.errors import InsufficientPermissions
 from callboard.core.jobs import JobStatus
 from callboard.core.vault import Vault
@@ -33,7 +30,6 @@ from callboard.runs import repository
 from callboard.runs.charges import add_charge, is_over_cap
 from callboard.runs.ending import run_event
 from callboard.runs.errors import (
-    ActorMemoryLimitExceeded,
     JobFinished,
     MaxMetamorphsExceeded,
     RunNotFinished,
@@ -43,6 +39,7 @@ from callboard.runs.input import SentInput, input_for_actor, schema_of
 from callboard.runs.keys import protected_input
 from callboard.runs.model import Run
 from callboard.runs.options import RequestedOptions, build_ref
+from callboard.runs.resurrection import resurrected
 from callboard.runs.service import RunService, own_run
 from callboard.runs.supervisor import RunSupervisor
 from callboard.webhooks.model import EventType
@@ -154,7 +151,7 @@ class RunChanges:
             run = own_run(tx, caller, run_id)
             if not run.status.is_terminal:
                 raise RunNotFinished
-            run = self._resurrected(tx, run, requested)
+            run = resurrected(tx, run, requested, self._budget)
             repository.save(tx, run)
             publish(tx, run_event(EventType.RUN_RESURRECTED, run))
             return run
@@ -164,35 +161,6 @@ class RunChanges:
         self._supervisor.submit(run)
         self._supervisor.wake(run.id)
         return run
-
-    def _resurrected(self, tx: Connection, run: Run, requested: RequestedOptions) -> Run:
-        run = _with_build(tx, run, requested.build)
-        options = run.options | _option_changes(requested)
-        memory_mbytes: int = options["memoryMbytes"]
-        if not self._budget.fits(memory_mbytes):
-            raise ActorMemoryLimitExceeded(memory_mbytes, self._budget.limit_mbytes)
-        has_room = self._budget.has_room(memory_mbytes)
-        number = run.attempts.number + 1
-        return replace(
-            run,
-            status=JobStatus.RUNNING if has_room else JobStatus.READY,
-            status_message=None,
-            is_status_message_terminal=False,
-            finished_at=None,
-            exit_code=None,
-            options=options,
-            memory_mbytes=memory_mbytes,
-            stats=_counted(run, "resurrectCount"),
-            attempts=replace(
-                run.attempts,
-                number=number,
-                started=number,
-                running_since_millis=to_millis(clock.now()) if has_room else None,
-                restarted_at_millis=(),
-                run_millis=run.stats["durationMillis"],
-                compute_units=run.stats["computeUnits"],
-            ),
-        )
 
     async def charge(self, caller: Caller, run_id: str, charge: Charge) -> None:
         """Count an event of a pay-per-event run; one that goes over its cap is aborted gracefully.
@@ -264,40 +232,3 @@ def _note_metamorph(tx: Connection, actor_id: str) -> None:
     if actor is not None:
         count = actor.stats.get("totalMetamorphs", 0) + 1
         actor_rows.change_actor(tx, actor_id, stats={**actor.stats, "totalMetamorphs": count})
-
-
-def _with_build(tx: Connection, run: Run, ref: str | None) -> Run:
-    """The run with the build it is to go on with: what it had, or another one of the same Actor.
-
-    A tag is not looked up again: a run is resurrected with the build it used, whatever the tag means today.
-    """
-    actor_id, build_id = run.program
-    actor = actor_rows.by_id(tx, actor_id)
-    if actor is None:
-        raise ActorNotFound
-    if ref is None:
-        if build_rows.by_id(tx, build_id) is None:
-            raise BuildNotFound(run.build_number)
-        return run
-    build = find_for_run(tx, actor, ref)
-    if run.metamorphs:
-        newest = {**run.metamorphs[-1], "buildId": build.id}
-        return replace(run, metamorphs=[*run.metamorphs[:-1], newest])
-    return replace(
-        run,
-        build_id=build.id,
-        build_number=build.build_number,
-        options={**run.options, "build": ref},
-    )
-
-
-def _option_changes(requested: RequestedOptions) -> dict[str, Any]:
-    values = {
-        "timeoutSecs": requested.timeout_secs,
-        "memoryMbytes": requested.memory_mbytes,
-        "diskMbytes": requested.memory_mbytes and 2 * requested.memory_mbytes,
-        "maxItems": requested.max_items,
-        "maxTotalChargeUsd": requested.max_total_charge_usd,
-        "restartOnError": requested.restart_on_error,
-    }
-    return {name: value for name, value in values.items() if value is not None}
