@@ -26,6 +26,7 @@ from callboard.runs.model import Attempts, Run
 _RUN = select(*(runs.c[field.name] for field in fields(Run)))
 # Built once: putting it together costs more than running it.
 _BY_ID = _RUN.where(runs.c.id == bindparam("id"))
+_CHANGE = update(runs).where(runs.c.id == bindparam("run"))
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def save(tx: Connection, run: Run) -> None:
 def change(tx: Connection, run_id: str, **values: Any) -> None:
     if isinstance(values.get("attempts"), Attempts):
         values["attempts"] = asdict(values["attempts"])
-    tx.execute(update(runs).where(runs.c.id == run_id).values(**values))
+    tx.execute(_CHANGE, {"run": run_id, **values})
 
 
 def with_counts(tx: Connection, run: Run, counts: dict[str, int]) -> Run:

@@ -12,8 +12,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from callboard.core.caller import Caller
 from callboard.db.base import Database
@@ -89,10 +89,22 @@ class Meter:
         return taken
 
 
+def _adding(table: Table, key: list[str]) -> Insert:
+    row = insert(table)
+    total = table.c.quantity + row.excluded.quantity
+    return row.on_conflict_do_update(index_elements=key, set_={"quantity": total})
+
+
+# Built once: putting them together costs more than running them.
+_ADD = _adding(usage, ["user_id", "day", "service"])
+_ADD_TO_RUN = _adding(run_usage, ["run_id", "service"])
+_OF_RUN = select(run_usage.c.service, run_usage.c.quantity).where(
+    run_usage.c.run_id == bindparam("run")
+)
+
+
 def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
-    rows = tx.execute(
-        select(run_usage.c.service, run_usage.c.quantity).where(run_usage.c.run_id == run_id)
-    )
+    rows = tx.execute(_OF_RUN, {"run": run_id})
     return {row.service: row.quantity for row in rows}
 
 
@@ -101,13 +113,8 @@ def _store(
 ) -> None:
     for (user_id, days, service), quantity in accounts.items():
         day = (_EPOCH + timedelta(days=days)).isoformat()
-        row = insert(usage).values(user_id=user_id, day=day, service=service, quantity=quantity)
-        tx.execute(
-            row.on_conflict_do_update(
-                index_elements=["user_id", "day", "service"],
-                set_={"quantity": usage.c.quantity + row.excluded.quantity},
-            )
-        )
+        values = {"user_id": user_id, "day": day, "service": service, "quantity": quantity}
+        tx.execute(_ADD, values)
     for (run_id, service), quantity in runs.items():
         store_run(tx, run_id, {service: quantity})
 
@@ -115,10 +122,5 @@ def _store(
 def store_run(tx: Connection, run_id: str, used: Mapping[str, float]) -> None:
     """Add to what the run has used."""
     for service, quantity in used.items():
-        row = insert(run_usage).values(run_id=run_id, service=service, quantity=quantity)
-        tx.execute(
-            row.on_conflict_do_update(
-                index_elements=["run_id", "service"],
-                set_={"quantity": run_usage.c.quantity + row.excluded.quantity},
-            )
-        )
+        values = {"run_id": run_id, "service": service, "quantity": quantity}
+        tx.execute(_ADD_TO_RUN, values)
