@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -40,15 +40,17 @@ async def stream(dataset: DatasetClient, **params: str) -> AsyncIterator[bytes]:
                 yield chunk
 
 
-async def test_memory_does_not_grow_with_the_number_of_items(api: Client, server: Server):
-    dataset = await large(api, ITEMS)
-    for params, lines in (({"format": "jsonl"}, ITEMS), ({"format": "csv"}, ITEMS + 1)):
-        before, peak, count = anonymous_kib(server.pid), 0, 0
-        async for chunk in stream(dataset, **params):
-            count += chunk.count(b"\n")
-            peak = max(peak, anonymous_kib(server.pid))
-        assert count == lines
-        assert peak - before < MAX_GROWTH_KIB
+async def test_memory_does_not_grow_with_the_number_of_items(new_server: Callable[..., Server]):
+    server = new_server()
+    async with Client(server.url, server.token, "admin") as api:
+        dataset = await large(api, ITEMS)
+        for params, lines in (({"format": "jsonl"}, ITEMS), ({"format": "csv"}, ITEMS + 1)):
+            before, peak, count = anonymous_kib(server.pid), 0, 0
+            async for chunk in stream(dataset, **params):
+                count += chunk.count(b"\n")
+                peak = max(peak, anonymous_kib(server.pid))
+            assert count == lines
+            assert peak - before < MAX_GROWTH_KIB
 
 
 async def test_others_are_served_while_an_export_runs_and_after_it_was_dropped(api: Client):

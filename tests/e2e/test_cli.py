@@ -225,18 +225,18 @@ async def test_a_setting_that_makes_no_sense_is_refused(tmp_path: Path, name: st
 async def test_ctrl_c_stops_the_server_and_its_runs_at_once(new_server: Callable[..., Server]):
     server = new_server()
     async with Client(server.url, server.token, "admin") as api:
-        actor = await ActorMaker(api).shell("sleep 600")
+        actor = await ActorMaker(api).shell("sleep 6017")
         waiting = asyncio.create_task(
             api.post(f"/v2/acts/{actor['id']}/run-sync", params={"memory": 128})
         )
-        while not any("sleep 600" in line for line in all_command_lines()):
+        while not any("sleep 6017" in line for line in all_command_lines()):
             await asyncio.sleep(0.05)
         async with asyncio.timeout(15):
             code = await asyncio.to_thread(server.stop, signal.SIGINT)
         await asyncio.gather(waiting, return_exceptions=True)
     assert code == 0
     assert processes_about(server.data_dir) == []
-    assert not any("sleep 600" in line for line in all_command_lines())
+    assert not any("sleep 6017" in line for line in all_command_lines())
 
 
 def all_command_lines() -> list[str]:
