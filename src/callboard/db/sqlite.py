@@ -24,6 +24,9 @@ from callboard.db.migrate import upgrade
 T = TypeVar("T")
 GROUP_MAX = 256
 READER_THREADS = 4
+_WRITER_CACHE_KIB = 16_000
+# Each reader has a cache of its own; what is not in it is still in the system's, a copy away.
+_READER_CACHE_KIB = 4_000
 
 
 @dataclass
@@ -220,7 +223,7 @@ def _engine(path: Path, *, begin: str, size: int, is_read_only: bool = False) ->
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            f"cache_size=-{_READER_CACHE_KIB if is_read_only else _WRITER_CACHE_KIB}",
             f"query_only={is_read_only:d}",
             "mmap_size=0",  # mapped pages would count as the server's memory, for every connection anew
         ):
