@@ -1,6 +1,7 @@
 """Builds over HTTP: numbers, tags, failures, aborts, logs."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -79,6 +80,17 @@ async def test_metadata_is_read_from_the_sources(api: Client, actors: ActorMaker
     assert build["readme"] == "# Hello"
     assert '"title": "T"' in build["inputSchema"]
     assert build["actorDefinition"]["name"] == "x"
+
+
+async def test_a_definition_has_what_lay_in_the_usual_places(api: Client, actors: ActorMaker):
+    schema = '{"title": "T", "type": "object", "schemaVersion": 1, "properties": {}}'
+    files = {"main.py": "", "INPUT_SCHEMA.json": schema, "README.md": "# Hello"}
+    build = await actors.build((await actors.create(files))["id"])
+    assert build["actorDefinition"] == {
+        "actorSpecification": 1,
+        "input": json.loads(schema),
+        "readme": "# Hello",
+    }
 
 
 async def test_an_invalid_input_schema_fails_the_build(api: Client, actors: ActorMaker):

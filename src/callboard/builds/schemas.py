@@ -1,11 +1,13 @@
 """Builds on the wire."""
 
+import json
 from typing import Any
 
 from callboard.actors.model import URL_FIELDS
 from callboard.builders.fetching.urls import shown_url
 from callboard.builds.model import Build
 from callboard.core.clock import iso, iso_or_none
+from callboard.core.jobs import JobStatus
 
 _NOT_SHOWN = ("sourceFiles", "envVars")
 
@@ -31,8 +33,19 @@ def build_wire(build: Build) -> dict[str, Any]:
         "changelog": build.changelog,
         "buildNumber": build.build_number,
         "actVersion": _shown_version(build.version),
-        "actorDefinition": build.definition,
+        "actorDefinition": _definition_wire(build),
     }
+
+
+def _definition_wire(build: Build) -> dict[str, Any] | None:
+    """With what lay in the usual places, for the official MCP server looks at nothing else; None before the end."""
+    if build.status != JobStatus.SUCCEEDED:
+        return build.definition
+    found: dict[str, Any] = {"readme": build.readme, "changelog": build.changelog}
+    if build.input_schema is not None:
+        found["input"] = json.loads(build.input_schema)
+    definition = {"actorSpecification": 1, **(build.definition or {})}
+    return definition | {name: value for name, value in found.items() if value is not None}
 
 
 def _shown_version(version: dict[str, Any]) -> dict[str, Any]:
