@@ -37,7 +37,6 @@ async def test_a_new_store_has_what_clients_need(api: Client):
         "writeCount": 0,
         "deleteCount": 0,
         "listCount": 0,
-        "s3StorageBytes": 0,
         "storageBytes": 0,
     }
     assert store["recordsPublicUrl"] == f"{api.url}{STORES}/{store['id']}/records"

@@ -25,8 +25,9 @@ def store_wire(store: Storage, call: Call) -> dict[str, Any]:
             "writeCount": store.write_count,
             "deleteCount": store.delete_count,
             "listCount": store.list_count,
-            "s3StorageBytes": store.storage_bytes,
             "storageBytes": store.storage_bytes,
+            # apify-cli fails to list stores where this is zero, but not where it is absent.
+            **({"s3StorageBytes": store.storage_bytes} if store.storage_bytes else {}),
         },
         **signing_secret_for(store, call.caller),
     }
