@@ -190,6 +190,7 @@ async def test_actors_are_listed_page_by_page(api: Client):
         await created(api, name=name)
     page = (await api.get("/v2/acts", params={"limit": 2, "offset": 1, "desc": 1})).data
     assert [item["name"] for item in page["items"]] == ["two-actor", "one-actor"]
+    assert page["items"][0]["title"] == "two-actor"
     assert (page["total"], page["count"], page["offset"], page["limit"]) == (3, 2, 1, 2)
     sorted_page = await api.get("/v2/acts", params={"sortBy": "nonsense"})
     assert sorted_page.error["type"] == "param-not-one-of"

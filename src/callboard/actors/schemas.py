@@ -160,6 +160,8 @@ def short_actor_wire(actor: Actor) -> dict[str, Any]:
     wire: dict[str, Any] = {
         "id": actor.id,
         "name": actor.name,
+        # apify-cli shows it in any case, so there always is one.
+        "title": actor.fields.get("title") or actor.name,
         "username": actor.username,
         "createdAt": iso(actor.created_at),
         "modifiedAt": iso(actor.modified_at),
@@ -170,6 +172,4 @@ def short_actor_wire(actor: Actor) -> dict[str, Any]:
     }
     if actor.last_run_started_at is None:
         del wire["stats"]["lastRunStartedAt"]
-    if title := actor.fields.get("title"):
-        wire["title"] = title
     return wire
