@@ -20,6 +20,10 @@ import callboard
 USER = 65534
 RESOLVER = "127.0.0.1"
 METADATA = "169.254.169.254"
+REACHABLE = all(
+    folder.stat().st_mode & 0o005 == 0o005 for folder in Path(__file__).resolve().parents
+)
+"""Whether another user can read this checkout at all."""
 PYTHON = next((p for p in ("/usr/bin/python3", sys.executable) if not p.startswith("/root")), "")
 
 # Makes /dev/net/tun usable by everybody, as it is on most hosts, and `RESOLVER` the only name server.
@@ -108,6 +112,7 @@ pytestmark = [
     ),
     pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}"),
     pytest.mark.skipif(not PYTHON, reason="there is no Python that another user may start"),
+    pytest.mark.skipif(not REACHABLE, reason="another user cannot read this checkout"),
 ]
 
 
