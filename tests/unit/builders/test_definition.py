@@ -115,10 +115,10 @@ def test_a_path_out_of_the_sources_is_refused(tmp_path: Path, field: str) -> Non
 
 
 def test_an_actor_in_a_repository_may_name_files_beside_it(tmp_path: Path) -> None:
-    definition = {**ACTOR, "readme": "../../shared.md", "dockerContextDir": "../.."}
-    write(tmp_path, {"repo/one/.actor/actor.json": definition, "repo/shared.md": "shared"})
+    definition = {**ACTOR, "readme": "../../outside.md", "dockerContextDir": "../.."}
+    write(tmp_path, {"repo/one/.actor/actor.json": definition, "repo/outside.md": "outside"})
     found = read_definition(tmp_path / "repo/one", bounds=tmp_path / "repo")
-    assert found.readme == "shared"
+    assert found.readme == "outside"
     assert found.context == tmp_path / "repo"
     with pytest.raises(InvalidDefinition, match="leads out of the sources"):
         read_definition(tmp_path / "repo/one")
