@@ -17,6 +17,7 @@ from callboard.actors.service import ActorService, find_actor, own_actor
 from callboard.actors.versions import VersionMaker, VersionService
 from callboard.api.app import Api
 from callboard.api.call import Call
+from callboard.api.rate_limits import Rate, RateLimiter, Rates
 from callboard.blobs.files import FileBlobStore
 from callboard.builders.process.builder import ProcessBuilder
 from callboard.builds import repository as build_rows
@@ -303,6 +304,7 @@ class Callboard:
                 *metrics.routes(),
             ],
             authenticate=self.users.authenticate,
+            limiter=_limiter(settings),
             websockets=events,
         )
         return metrics.watching(api)
@@ -383,6 +385,16 @@ async def opened(
         yield callboard, api
     finally:
         await callboard.close(stop_jobs=True)
+
+
+def _limiter(settings: Settings) -> RateLimiter:
+    per_second = {
+        Rate.USUAL: settings.rate_per_second,
+        Rate.RECORDS: settings.record_rate_per_second,
+        Rate.BUSY: settings.busy_rate_per_second,
+    }
+    rates = Rates(per_second, settings.rate_per_minute)
+    return RateLimiter(rates, is_enforced=settings.enforces_rates)
 
 
 def listen(host: str, port: int) -> socket.socket:

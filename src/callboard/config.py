@@ -16,6 +16,12 @@ from platformdirs import user_data_path
 
 ENV_PREFIX = "CALLBOARD_"
 CONFIG_FILE_VARIABLE = "CALLBOARD_CONFIG"
+_RATES = (
+    "rate_per_second",
+    "record_rate_per_second",
+    "busy_rate_per_second",
+    "rate_per_minute",
+)
 
 
 class InvalidSetting(Exception):
@@ -100,6 +106,22 @@ class Settings:
         "What becomes of invocations of a schedule that were due while the server was down: "
         "once (one of them is made up for) or skip.",
     )
+    rate_limits: str = _setting(
+        "auto",
+        "Whether requests are refused with 429 beyond the rates below: on, off, or auto, which is on "
+        "unless only this machine can reach the server.",
+    )
+    rate_per_second: int = _setting(60, "Requests a second of one account on one resource.")
+    record_rate_per_second: int = _setting(
+        200, "The same for reading, writing and deleting records of a key-value store."
+    )
+    busy_rate_per_second: int = _setting(
+        400,
+        "The same for starting runs, pushing items, and adding and changing requests of a queue.",
+    )
+    rate_per_minute: int = _setting(
+        250_000, "Requests a minute of one account, or of one address without a token."
+    )
     log_level: str = _setting(
         "info", "Least severe server messages shown: debug, info, warning, error."
     )
@@ -107,6 +129,10 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def enforces_rates(self) -> bool:
+        return self.rate_limits == "on" or (self.rate_limits == "auto" and not self.is_loopback)
 
     def base_url(self, port: int) -> str:
         """Where clients reach a server that listens on `port`, without /v2 and without a trailing slash."""
@@ -199,6 +225,11 @@ def _checked(settings: Settings) -> Settings:
         _check_upstream(upstream)
     if settings.missed_schedules not in ("once", "skip"):
         raise InvalidSetting("missed_schedules must be once or skip.")
+    if settings.rate_limits not in ("auto", "on", "off"):
+        raise InvalidSetting("rate_limits must be auto, on or off.")
+    for name in _RATES:
+        if getattr(settings, name) < 1:
+            raise InvalidSetting(f"{name} must be at least 1.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting(f'There is no log level "{settings.log_level}".')
     return settings

@@ -7,6 +7,7 @@ from callboard.actors.errors import ActorNotFound
 from callboard.api.call import Handler
 from callboard.api.contract import ContractEndpoints
 from callboard.api.errors import InvalidToken
+from callboard.api.rate_limits import Rate
 from callboard.api.router import Auth, Rewording, Route, mount
 from callboard.builds.endpoints import BuildEndpoints
 from callboard.core.errors import InsufficientPermissions
@@ -35,6 +36,7 @@ from callboard.users.endpoints import UserEndpoints
 from callboard.webhooks.endpoints import WebhookEndpoints
 
 OPTIONAL = Auth.OPTIONAL
+RECORDS, BUSY = Rate.RECORDS, Rate.BUSY
 
 _SYNC_WORDS: Rewording = {
     InvalidToken: SyncTokenNotValid,
@@ -153,10 +155,10 @@ def actor_routes(e: Endpoints) -> list[Route]:
         Route("POST", f"{one}/builds/{{buildId}}/abort", e.builds.abort),
         Route("GET", f"{one}/builds/{{buildId}}/openapi.json", e.builds.openapi, OPTIONAL),
         Route("GET", f"{one}/runs", e.runs.page_of_actor),
-        Route("POST", f"{one}/runs", e.runs.start),
+        Route("POST", f"{one}/runs", e.runs.start, rate=BUSY),
         Route("GET", f"{one}/runs/{{runId}}", e.runs.get, OPTIONAL),
         Route("POST", f"{one}/runs/{{runId}}/abort", e.runs.abort),
-        Route("POST", f"{one}/runs/{{runId}}/metamorph", e.changes.metamorph),
+        Route("POST", f"{one}/runs/{{runId}}/metamorph", e.changes.metamorph, rate=BUSY),
         Route("POST", f"{one}/runs/{{runId}}/resurrect", e.changes.resurrect),
         *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.runs.resolve_last_of_actor),
         *sync_routes(
@@ -170,7 +172,7 @@ def sync_routes(
 ) -> list[Route]:
     """The synchronous family of an Actor or a task, each by GET and POST."""
     return [
-        Route(method, f"{prefix}/{name}", handler, rewording=words)
+        Route(method, f"{prefix}/{name}", handler, rewording=words, rate=BUSY)
         for name, handler in (
             ("run-sync", run_sync),
             ("run-sync-get-dataset-items", run_sync_get_dataset_items),
@@ -200,7 +202,7 @@ def run_routes(e: Endpoints) -> list[Route]:
         Route("DELETE", one, e.runs.delete),
         Route("POST", f"{one}/abort", e.runs.abort),
         Route("POST", f"{one}/reboot", e.changes.reboot),
-        Route("POST", f"{one}/metamorph", e.changes.metamorph),
+        Route("POST", f"{one}/metamorph", e.changes.metamorph, rate=BUSY),
         Route("POST", f"{one}/resurrect", e.changes.resurrect),
         Route("POST", f"{one}/charge", e.changes.charge),
         *mount(one, run_part_routes(e), resolve=e.runs.resolve_run),
@@ -213,7 +215,7 @@ def last_run_routes(e: Endpoints) -> list[Route]:
         Route("GET", "", e.runs.get),
         Route("POST", "/abort", e.runs.abort),
         Route("POST", "/reboot", e.changes.reboot),
-        Route("POST", "/metamorph", e.changes.metamorph),
+        Route("POST", "/metamorph", e.changes.metamorph, rate=BUSY),
         *(replace(route, auth=Auth.REQUIRED) for route in run_part_routes(e)),
     ]
 
@@ -244,7 +246,7 @@ def task_routes(e: Endpoints) -> list[Route]:
             resolve=e.tasks.resolve_task,
         ),
         Route("GET", f"{one}/runs", e.tasks.page_of_runs),
-        Route("POST", f"{one}/runs", e.tasks.start),
+        Route("POST", f"{one}/runs", e.tasks.start, rate=BUSY),
         *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.tasks.resolve_last),
         *sync_routes(
             one, e.tasks.run_sync, e.tasks.run_sync_get_dataset_items, words=SYNC_TASK_WORDS
@@ -259,7 +261,7 @@ def dataset_routes(datasets: DatasetEndpoints) -> list[Route]:
         Route("PUT", "", datasets.update),
         Route("DELETE", "", datasets.delete),
         Route("GET", "/items", datasets.list_items, OPTIONAL),
-        Route("POST", "/items", datasets.push_items),
+        Route("POST", "/items", datasets.push_items, rate=BUSY),
         Route("GET", "/statistics", datasets.statistics, OPTIONAL),
     ]
 
@@ -272,10 +274,10 @@ def key_value_store_routes(stores: KeyValueStoreEndpoints) -> list[Route]:
         Route("DELETE", "", stores.delete),
         Route("GET", "/keys", stores.list_keys, OPTIONAL),
         Route("GET", "/records", stores.download_records, OPTIONAL),
-        Route("GET", "/records/{recordKey...}", stores.get_record, OPTIONAL),
-        Route("PUT", "/records/{recordKey...}", stores.set_record),
-        Route("POST", "/records/{recordKey...}", stores.set_record),
-        Route("DELETE", "/records/{recordKey...}", stores.delete_record),
+        Route("GET", "/records/{recordKey...}", stores.get_record, OPTIONAL, rate=RECORDS),
+        Route("PUT", "/records/{recordKey...}", stores.set_record, rate=RECORDS),
+        Route("POST", "/records/{recordKey...}", stores.set_record, rate=RECORDS),
+        Route("DELETE", "/records/{recordKey...}", stores.delete_record, rate=RECORDS),
     ]
 
 
@@ -288,13 +290,13 @@ def request_queue_routes(queues: RequestQueueEndpoints) -> list[Route]:
         Route("GET", "/head", queues.get_head, OPTIONAL),
         Route("POST", "/head/lock", queues.lock_head),
         Route("GET", "/requests", queues.list_requests, OPTIONAL),
-        Route("POST", "/requests", queues.add_request),
-        Route("POST", "/requests/batch", queues.add_requests),
-        Route("DELETE", "/requests/batch", queues.delete_requests),
+        Route("POST", "/requests", queues.add_request, rate=BUSY),
+        Route("POST", "/requests/batch", queues.add_requests, rate=BUSY),
+        Route("DELETE", "/requests/batch", queues.delete_requests, rate=BUSY),
         Route("POST", "/requests/unlock", queues.unlock_requests),
-        Route("GET", "/requests/{requestId}", queues.get_request, OPTIONAL),
-        Route("PUT", "/requests/{requestId}", queues.update_request),
-        Route("DELETE", "/requests/{requestId}", queues.delete_request),
+        Route("GET", "/requests/{requestId}", queues.get_request, OPTIONAL, rate=BUSY),
+        Route("PUT", "/requests/{requestId}", queues.update_request, rate=BUSY),
+        Route("DELETE", "/requests/{requestId}", queues.delete_request, rate=BUSY),
         Route("PUT", "/requests/{requestId}/lock", queues.prolong_lock),
         Route("DELETE", "/requests/{requestId}/lock", queues.delete_lock),
     ]
@@ -319,6 +321,7 @@ def storage_routes(
             "/v2/key-value-stores/{storeId}/records/{recordKey...}",
             stores.get_record,
             OPTIONAL,
+            rate=RECORDS,
         ),
         Route("GET", "/v2/request-queues", queues.page),
         Route("POST", "/v2/request-queues", queues.create),

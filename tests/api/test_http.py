@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import brotli
@@ -192,3 +193,27 @@ async def test_pages_are_cut_by_offset_and_limit(api: Client):
 async def test_every_answer_names_its_request(api: Client):
     first, second = await api.get("/v2/users/me"), await api.get("/v2/nowhere")
     assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
+
+
+async def test_every_answer_tells_the_rate_of_its_resource(api: Client):
+    dataset = (await api.post("/v2/datasets")).data["id"]
+    store = (await api.post("/v2/key-value-stores")).data["id"]
+    usual = await api.get(f"/v2/datasets/{dataset}")
+    pushed = await api.post(f"/v2/datasets/{dataset}/items", json={})
+    missing = await api.get(f"/v2/key-value-stores/{store}/records/A")
+    rates = [reply.headers["X-RateLimit-Limit"] for reply in (usual, pushed, missing)]
+    assert rates == ["60", "400", "200"]
+
+
+async def test_a_client_beyond_the_rate_is_told_to_come_back(new_server: Callable[..., Server]):
+    server = new_server(rate_limits="on", rate_per_second="3")
+    async with Client(server.url, server.token, "admin") as api:
+        replies = await asyncio.gather(*[api.get("/v2/users/me") for _ in range(20)])
+        refused = [reply for reply in replies if reply.status == 429]
+        assert len(refused) >= 10
+        assert error_of(refused[0]) == (429, "rate-limit-exceeded")
+        assert (refused[0].headers["X-RateLimit-Limit"], refused[0].headers["Retry-After"]) == (
+            "3",
+            "1",
+        )
+        assert (await api.get("/v2/datasets")).status == 200

@@ -13,6 +13,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from callboard.api.app import Api
+from callboard.api.rate_limits import Rate, RateLimiter, Rates
 from callboard.api.router import Auth, Route, mount
 from callboard.core.caller import Caller
 from callboard.core.signals import Signals
@@ -96,7 +97,8 @@ async def server(tmp_path: Any) -> AsyncIterator[Server]:
     async def no_websockets(*_: Any) -> None:
         raise AssertionError
 
-    app = Api(routes, authenticate=authenticate, websockets=no_websockets)
+    limiter = RateLimiter(Rates(dict.fromkeys(Rate, 60), 250_000), is_enforced=False)
+    app = Api(routes, authenticate=authenticate, limiter=limiter, websockets=no_websockets)
     dispatcher = asyncio.create_task(Dispatcher(db, signals, allow_private=True).run())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asgi = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

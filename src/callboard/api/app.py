@@ -11,9 +11,11 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from callboard.api.call import Call
 from callboard.api.errors import InternalError, InvalidToken, TokenNotProvided, render
+from callboard.api.rate_limits import RateLimiter
 from callboard.api.router import Auth, Rewording, Route, Router
 from callboard.core.caller import Caller
 from callboard.core.errors import ApiError
@@ -34,9 +36,15 @@ class Api:
     """The public API as an ASGI app. Websockets go to `websockets`, by path prefix."""
 
     def __init__(
-        self, routes: Iterable[Route], *, authenticate: Authenticate, websockets: ASGIApp
+        self,
+        routes: Iterable[Route],
+        *,
+        authenticate: Authenticate,
+        limiter: RateLimiter,
+        websockets: ASGIApp,
     ) -> None:
         self._router = Router(routes)
+        self._limiter = limiter
         self._authenticate = authenticate
         self._websockets = websockets
 
@@ -45,11 +53,13 @@ class Api:
             await self._websockets(scope, receive, send)
         elif scope["type"] == "http":
             request_id = new_id()
-            response = await self._respond(Request(scope, receive), request_id)
+            # Each request has a task of its own: what it and those it starts log bears its id.
+            bind_contextvars(request_id=request_id)
+            response = await self._respond(Request(scope, receive))
             response.raw_headers.extend((*_CORS, (b"x-request-id", request_id.encode())))
             await response(scope, receive, send)
 
-    async def _respond(self, request: Request, request_id: str) -> Response:
+    async def _respond(self, request: Request) -> Response:
         try:
             return await self._dispatch(request)
         except ApiError as error:
@@ -57,13 +67,7 @@ class Api:
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:
-            log.error(
-                "http.failed",
-                request_id=request_id,
-                method=request.method,
-                path=request.url.path,
-                exc_info=error,
-            )
+            log.error("http.failed", method=request.method, path=request.url.path, exc_info=error)
             return render(InternalError())
 
     async def _dispatch(self, request: Request) -> Response:
@@ -75,10 +79,19 @@ class Api:
             method = override.upper()
         route, params = self._router.find(method, path)
         try:
-            caller = await self._caller(request, route.auth)
-            return await route.handler(Call(request, params, caller))
+            response = await self._answer(request, route, params)
         except ApiError as error:
-            raise _reworded(error, route.rewording) from error
+            response = render(_reworded(error, route.rewording))
+        response.raw_headers.append(self._limiter.header(route.rate))
+        return response
+
+    async def _answer(self, request: Request, route: Route, params: dict[str, str]) -> Response:
+        caller = await self._caller(request, route.auth)
+        call = Call(request, params, caller)
+        who = (call.client_ip or "") if caller is None else caller.user_id
+        # An id is nobody else's, whatever it is of. What has none is one resource by its path.
+        self._limiter.count(who, route.rate, next(iter(params.values()), route.path))
+        return await route.handler(call)
 
     async def _caller(self, request: Request, auth: Auth) -> Caller | None:
         if auth is Auth.NONE:

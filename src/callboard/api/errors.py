@@ -76,4 +76,6 @@ def render(error: ApiError) -> Response:
     headers: Mapping[str, str] = {}
     if isinstance(error, MethodNotAllowed):
         headers = {"Allow": error.allowed}
+    elif isinstance(error, RateLimitExceeded):
+        headers = {"Retry-After": "1"}
     return json_response({"error": body}, status=error.status, headers=headers)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from callboard.api.call import Call, Handler
 from callboard.api.errors import MethodNotAllowed, PageNotFound
+from callboard.api.rate_limits import Rate
 from callboard.core.errors import ApiError
 
 Rewording: TypeAlias = Mapping[type[ApiError], type[ApiError]]
@@ -33,6 +34,7 @@ class Route:
     handler: Handler
     auth: Auth = Auth.REQUIRED
     rewording: Rewording = field(default_factory=dict[type[ApiError], type[ApiError]])
+    rate: Rate = Rate.USUAL
 
 
 def mount(

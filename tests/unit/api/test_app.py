@@ -8,9 +8,11 @@ import pytest
 import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from structlog.contextvars import merge_contextvars
 
 from callboard.api.app import Api
 from callboard.api.call import Call
+from callboard.api.rate_limits import Rate, RateLimiter, Rates
 from callboard.api.responses import data_response
 from callboard.api.router import Auth, Route
 from callboard.core.caller import Caller
@@ -47,6 +49,7 @@ async def ann_only(token: str) -> Caller | None:
     return ANN if token == "good" else None
 
 
+LIMITER = RateLimiter(Rates(dict.fromkeys(Rate, 60), 250_000), is_enforced=False)
 API = Api(
     [
         Route("GET", "/required", tells),
@@ -58,6 +61,7 @@ API = Api(
         Route("POST", "/reads", reads, Auth.NONE),
     ],
     authenticate=ann_only,
+    limiter=LIMITER,
     websockets=nothing,
 )
 
@@ -127,7 +131,7 @@ async def test_a_header_of_another_scheme_is_no_token():
 
 
 async def test_a_failing_handler_is_a_500_that_tells_clients_nothing():
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs([merge_contextvars]) as logs:
         status, body = await call("/breaks", query="token=s3cr3t")
     assert (status, body["error"]["type"]) == (500, "internal-server-error")
     assert "the reason" not in json.dumps(body)
