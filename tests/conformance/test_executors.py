@@ -13,6 +13,7 @@ import pytest
 
 from callboard.executors.base import Executor, ExitCause, Mount, MountMode
 from callboard.executors.launcher import protocol
+from tests.server import free_port
 
 from .conftest import Stage, Watcher
 
@@ -204,6 +205,41 @@ async def test_two_jobs_listen_on_the_same_port(stage: Stage):
     for handle in handles:
         await stage.executor.stop(handle)
         assert (await stage.wait(handle)).cause is ExitCause.STOPPED
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+async def test_what_a_job_listens_on_is_reached(stage: Stage, address: str):
+    if address == "127.0.0.1" and stage.executor.name != "process":
+        pytest.skip("not promised, only good to have")
+    port = free_port()
+    spec = stage.spec("serves.py", address, str(port), "hello")
+    handle = await stage.executor.start(spec)
+    with pytest.raises(ConnectionRefusedError):
+        await stage.executor.connect(handle, free_port())
+    await stage.until_logged(spec, "listening")
+    reader, writer = await asyncio.open_connection(sock=await stage.executor.connect(handle, port))
+    assert await reader.read() == b"hello"
+    writer.close()
+    await stage.executor.stop(handle)
+    await stage.wait(handle)
+    with pytest.raises(OSError):
+        await stage.executor.connect(handle, port)
+
+
+async def test_jobs_that_listen_on_the_same_port_are_told_apart(stage: Stage):
+    if stage.executor.rungs()["network"] == "host":
+        pytest.skip("jobs share the host's network here")
+    specs = [stage.spec("serves.py", "0.0.0.0", "4321", word) for word in ("one", "two")]
+    handles = [await stage.executor.start(spec) for spec in specs]
+    heard: list[bytes] = []
+    for spec, handle in zip(specs, handles, strict=True):
+        await stage.until_logged(spec, "listening")
+        connection = await stage.executor.connect(handle, 4321)
+        reader, writer = await asyncio.open_connection(sock=connection)
+        heard.append(await reader.read())
+        writer.close()
+        await stage.executor.stop(handle)
+    assert heard == [b"one", b"two"]
 
 
 async def test_a_snooping_job_finds_nothing_of_the_server_or_of_others(stage: Stage):

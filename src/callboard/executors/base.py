@@ -3,6 +3,7 @@
 `tests/conformance/test_executors.py` holds every executor to what is written here.
 """
 
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class LaunchSpec:
     """False only for Callboard's own build driver, which sandboxes the steps it runs itself."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values replaced by asterisks in the log."""
+    web_server_port: int | None = None
+    """What the job was told to serve HTTP on, for who asks for a connection. Executors need not heed it."""
 
 
 class ExitCause(StrEnum):
@@ -137,6 +140,13 @@ class Executor(ABC):
     @abstractmethod
     async def stop(self, handle: Handle, *, grace_secs: float = 0) -> None:
         """With grace, send SIGTERM first and wait that long; then kill the tree. Harmless after the end."""
+
+    @abstractmethod
+    async def connect(self, handle: Handle, port: int) -> socket.socket:
+        """A non-blocking connection to what the job itself listens on at `port` of all its addresses.
+
+        Raises OSError: ConnectionRefusedError while nothing listens there, another when the job is over.
+        """
 
     @abstractmethod
     async def forget(self, handle: Handle) -> None:

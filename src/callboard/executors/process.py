@@ -5,6 +5,7 @@ record as lost.
 """
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from callboard.executors.base import (
 )
 from callboard.executors.launcher import protocol
 from callboard.executors.launcher.client import LauncherFailed, Link
+from callboard.executors.launcher.handover import fetch_socket
 from callboard.executors.launcher.protocol import Options
 
 __all__ = ["LauncherFailed", "Options", "ProcessExecutor"]
@@ -116,6 +118,16 @@ class ProcessExecutor(Executor):
 
     async def stop(self, handle: Handle, *, grace_secs: float = 0) -> None:
         await self._connected.ask("stop", job_id=handle["job_id"], grace_secs=grace_secs)
+
+    async def connect(self, handle: Handle, port: int) -> socket.socket:
+        connection = await asyncio.to_thread(fetch_socket, self._folder, handle["job_id"])
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def forget(self, handle: Handle) -> None:
         job_id: str = handle["job_id"]

@@ -40,6 +40,7 @@ import json, subprocess, sys
 from pathlib import Path
 from callboard.executors.launcher import network_usermode as usermode
 from callboard.executors.launcher.network_lease import Network
+from callboard.executors.launcher.network_sockets import open_socket
 
 def said(process):
     return process.stdout.readline().strip()
@@ -61,6 +62,11 @@ print(json.dumps(about), flush=True)
 servers = []
 for line in sys.stdin:
     number, argv, stays = json.loads(line)
+    if argv[0] == "from inside":
+        with open_socket(leases[number]) as connection:
+            connection.connect(("127.0.0.1", int(argv[1])))
+            print(json.dumps(connection.recv(100).decode()), flush=True)
+        continue
     process = subprocess.Popen([*leases[number].argv_prefix, *argv], stdout=-1, stderr=-1, text=True)
     if stays:
         servers.append(process)
@@ -226,6 +232,12 @@ def test_the_host_reaches_the_web_server_of_each_run(user: OtherUser) -> None:
         with socket.create_connection((address, 4321), timeout=5) as connection:
             assert connection.recv(100).decode() == f"run {lease}"
         assert user.connect(1 - lease, address, 4321, within_secs=0.7) != f"run {lease}"
+
+
+def test_a_socket_of_a_run_reaches_what_it_listens_on(user: OtherUser) -> None:
+    for lease in (0, 1):
+        user.serve(lease, 8080, f"run {lease}")
+        assert user.run(lease, "from inside", "8080") == f"run {lease}"
 
 
 def test_local_services_are_open_by_name_when_allowed(opener: str, folder: Path, api: int) -> None:

@@ -1,6 +1,7 @@
 """One job from its start to its exit record."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from callboard.executors.base import Exit, ExitCause, LaunchSpec, Stats
 from callboard.executors.launcher import records
 from callboard.executors.launcher.loop import Timer
 from callboard.executors.launcher.meter import Meter
+from callboard.executors.launcher.network_sockets import open_socket
 from callboard.executors.launcher.records import JobFolder
 from callboard.executors.launcher.sandbox import PRLIMIT, SETPRIV
 from callboard.executors.launcher.scripts import reports_start
@@ -61,6 +63,12 @@ class Job:
         self._cause = self._cause or ExitCause.STOPPED
         self._place.terminate()
         self._later(grace_secs, lambda: self._kill(ExitCause.STOPPED))
+
+    def open_socket(self) -> socket.socket:
+        """A TCP socket of the network the job is in. Raises OSError."""
+        if self.end or not self._place:
+            raise ConnectionError("the job is not running")
+        return open_socket(self._place.lease)
 
     def sample(self) -> Stats | None:
         """The current figures, None when it is not running. Where the memory limit is soft, this enforces it."""

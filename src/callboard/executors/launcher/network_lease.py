@@ -31,6 +31,8 @@ class Lease:
     """More lines for /etc/hosts: name to address."""
     resolv_conf: str = field(compare=False)
     """Path of the file to show as /etc/resolv.conf. Rewritten in place when the host's changes."""
+    holder_pid: int | None = field(compare=False, default=None)
+    """A process in the namespace and the user namespace that owns it, where `netns_path` is empty."""
 
 
 class Plumbing(Protocol):

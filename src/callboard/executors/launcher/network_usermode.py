@@ -184,6 +184,7 @@ class UserPlumbing:
             interface=self._stack.interface,
             hosts=hosts,
             resolv_conf=str(self._resolv_conf),
+            holder_pid=holder,
         )
 
     def _restrictions(self, host: "_Host") -> Restrictions:

@@ -33,6 +33,14 @@ class Connection:
         self._unsent += protocol.encode(message)
         self._flush()
 
+    def hand_over(self, message: Mapping[str, Any], given: socket.socket) -> None:
+        """Send a message, and a copy of a socket with its first byte. Raises OSError when it has to wait."""
+        if self._unsent:
+            raise BlockingIOError("this connection is behind with reading")
+        data = protocol.encode(message)
+        self._unsent += data[socket.send_fds(self._peer, [data], [given.fileno()]) :]
+        self._flush()
+
     def close(self) -> None:
         if self._peer.fileno() >= 0:
             self._loop.unwatch(self._peer.fileno())

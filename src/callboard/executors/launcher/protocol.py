@@ -6,6 +6,7 @@ Requests (server to launcher) carry a number `n` chosen by the server and are an
     {"n", "do": "start", "spec": LaunchSpec}          the job exists, or its failure to start is on record
     {"n", "do": "stop", "job_id", "grace_secs"}       the signal is on its way
     {"n", "do": "forget", "job_id"}                   record and scratch files are dropped
+    {"n", "do": "socket", "job_id"}                   a TCP socket of the job's network comes with the answer
     {"n", "do": "list"}                               -> running: [job_id], ended: {job_id: Exit},
                                                          rungs: {...}, gateway_address, options
     {"n", "do": "shutdown", "kill": bool}             answered when all jobs are dead; then the launcher is gone

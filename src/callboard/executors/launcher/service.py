@@ -107,6 +107,9 @@ class Launcher:
         try:
             if message["do"] == "shutdown":
                 self._shut_down(kill=bool(message["kill"]), reply=reply)
+            elif message["do"] == "socket":
+                with self._open_socket(message["job_id"]) as given:
+                    connection.hand_over({"reply": message.get("n")}, given)
             else:
                 reply(self._requests[message["do"]](message))
         except (KeyError, TypeError, ValueError, OSError) as error:
@@ -135,6 +138,11 @@ class Launcher:
         self._ended.pop(job_id, None)
         self._clean_soon()
         return {}
+
+    def _open_socket(self, job_id: str) -> socket.socket:
+        if job_id not in self._jobs:
+            raise ConnectionError("the job is not running")
+        return self._jobs[job_id].open_socket()
 
     def _list(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         network = self._network
