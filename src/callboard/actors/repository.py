@@ -1,5 +1,6 @@
 """Rows of Actors and their versions."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from callboard.actors.model import Actor, ActorVersion, EnvVar
 from callboard.api.pagination import Page, PageRequest
+from callboard.db.prepared import Prepared
 from callboard.db.tables import actor_versions, actors, users
 
 _ACTOR = select(
@@ -17,16 +19,18 @@ _ACTOR = select(
     )
 ).join(users, users.c.id == actors.c.user_id)
 _VERSION = select(actor_versions)
-# Built once: every run needs them, and putting them together costs more than running them.
-_BY_ID = _ACTOR.where(actors.c.id == bindparam("id"))
-_NOTE_RUN = (
+_BY_ID = Prepared(_ACTOR.where(actors.c.id == bindparam("id")))
+_BY_OWNER_NAME = Prepared(
+    _ACTOR.where(users.c.username == bindparam("username"), actors.c.name == bindparam("name"))
+)
+_NOTE_RUN = Prepared(
     update(actors)
     .where(actors.c.id == bindparam("actor"))
     .values(total_runs=actors.c.total_runs + 1, last_run_started_at=bindparam("at"))
 )
 
 
-def _actor(row: Row[*tuple[Any, ...]] | None) -> Actor | None:
+def _actor(row: Sequence[Any] | None) -> Actor | None:
     return None if row is None else Actor(*row)
 
 
@@ -43,7 +47,7 @@ def _version(row: Row[*tuple[Any, ...]]) -> ActorVersion:
 
 
 def by_id(tx: Connection, actor_id: str) -> Actor | None:
-    return _actor(tx.execute(_BY_ID, {"id": actor_id}).first())
+    return _actor(_BY_ID.first(tx, {"id": actor_id}))
 
 
 def by_name(tx: Connection, user_id: str, name: str) -> Actor | None:
@@ -53,20 +57,23 @@ def by_name(tx: Connection, user_id: str, name: str) -> Actor | None:
 
 
 def by_owner_name(tx: Connection, username: str, name: str) -> Actor | None:
-    return _actor(
-        tx.execute(_ACTOR.where(users.c.username == username, actors.c.name == name)).first()
-    )
+    return _actor(_BY_OWNER_NAME.first(tx, {"username": username, "name": name}))
 
 
 def page(tx: Connection, user_id: str, request: PageRequest, *, by_last_run: bool) -> Page[Actor]:
     owned = actors.c.user_id == user_id
-    total = tx.execute(select(func.count()).select_from(actors).where(owned)).scalar_one()
+    total = count_of(tx, user_id)
     key = actors.c.last_run_started_at if by_last_run else actors.c.created_at
     order = (key.desc(), actors.c.id.desc()) if request.desc else (key, actors.c.id)
     rows = tx.execute(
         _ACTOR.where(owned).order_by(*order).offset(request.offset).limit(request.limit)
     )
     return Page([Actor(*row) for row in rows], total)
+
+
+def count_of(tx: Connection, user_id: str) -> int:
+    owned = actors.c.user_id == user_id
+    return tx.execute(select(func.count()).select_from(actors).where(owned)).scalar_one()
 
 
 def public(tx: Connection, username: str | None = None) -> list[Actor]:
@@ -95,7 +102,7 @@ def delete_actor(tx: Connection, actor_id: str) -> None:
 
 
 def note_run(tx: Connection, actor_id: str, *, at: datetime) -> None:
-    tx.execute(_NOTE_RUN, {"actor": actor_id, "at": at})
+    _NOTE_RUN.run(tx, {"actor": actor_id, "at": at})
 
 
 def versions(tx: Connection, actor_id: str) -> list[ActorVersion]:
@@ -105,6 +112,16 @@ def versions(tx: Connection, actor_id: str) -> list[ActorVersion]:
         )
     )
     return [_version(row) for row in rows]
+
+
+def sizes_of_versions(tx: Connection, actor_id: str) -> tuple[int, int]:
+    """How many versions there are, and how much text their sources are together."""
+    row = tx.execute(
+        select(
+            func.count(), func.coalesce(func.sum(func.length(actor_versions.c.source_files)), 0)
+        ).where(actor_versions.c.actor_id == actor_id)
+    ).one()
+    return row[0], row[1]
 
 
 def version(tx: Connection, actor_id: str, number: str) -> ActorVersion | None:

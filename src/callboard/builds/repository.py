@@ -1,12 +1,12 @@
 """Rows of builds."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Text,
     bindparam,
     delete,
@@ -21,22 +21,23 @@ from callboard.actors.model import EnvVar
 from callboard.api.pagination import Page, PageRequest
 from callboard.builds.model import Build
 from callboard.core.jobs import JobStatus
+from callboard.db.prepared import Prepared
 from callboard.db.tables import actor_versions, builds, runs
 
 _BUILD = select(*(builds.c[field.name] for field in fields(Build)))
-# Built once: every run asks twice.
-_BY_ID = _BUILD.where(builds.c.id == bindparam("id"))
+_FIELDS = tuple(field.name for field in fields(Build))
+_BY_ID = Prepared(_BUILD.where(builds.c.id == bindparam("id")))
 
 
-def _build(row: Row[*tuple[Any, ...]]) -> Build:
-    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
+def _build(row: Sequence[Any]) -> Build:
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
     values["status"] = JobStatus(values["status"])
     values["env_vars"] = tuple(EnvVar(**variable) for variable in values["env_vars"])
     return Build(**values)
 
 
 def by_id(tx: Connection, build_id: str) -> Build | None:
-    row = tx.execute(_BY_ID, {"id": build_id}).first()
+    row = _BY_ID.first(tx, {"id": build_id})
     return None if row is None else _build(row)
 
 

@@ -6,7 +6,6 @@ from typing import Final
 
 from sqlalchemy import Connection, Text, bindparam, delete, insert, select, type_coerce, update
 
-from callboard.core.clock import to_millis
 from callboard.datasets.incoming import Incoming
 from callboard.datasets.model import Span
 from callboard.db.prepared import Prepared
@@ -67,7 +66,7 @@ def make_room(tx: Connection, pk: int, incoming: Incoming, *, at: datetime) -> P
             "count": count,
             "clean_count": incoming.clean_count,
             "size": incoming.size,
-            "at": to_millis(at),
+            "at": at,
         },
     )
     return None if row is None else Place(row[0] - count, row[1], row[2])

@@ -1,52 +1,135 @@
-"""Statements for the few places that run thousands of times a second.
+"""Statements for the places that run thousands of times a minute.
 
 Written like any other, compiled once for each dialect and then handed straight to the driver: running a statement in
-the toolkit's own way costs several times what the database needs for it. In return, values go to the driver and come
-back as they are (an instant is its milliseconds), and errors are the driver's.
+the toolkit's own way costs several times what the database needs for it. Values and errors are those of the toolkit:
+each column's type converts, and what the driver raises arrives as the `sqlalchemy.exc` kin of it.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Dialect, Executable, bindparam
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
+from sqlalchemy.types import TypeEngine
+
+_Convert: TypeAlias = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A statement as one dialect's driver takes it. Conversions stand only where there is something to convert."""
+
+    sql: str
+    names: Sequence[str] | None
+    """Of the parameters in their order; None where the driver takes them by name."""
+    constants: Mapping[str, Any]
+    """Values that stand in the statement itself."""
+    incoming: Mapping[str, _Convert]
+    outgoing: Sequence[tuple[int, _Convert]]
+
+    def arranged(self, given: Mapping[str, Any]) -> Any:
+        values = {**self.constants, **given} if self.constants else given
+        if self.names is None:
+            return {name: self._driver_value(name, value) for name, value in values.items()}
+        return tuple([self._driver_value(name, values[name]) for name in self.names])
+
+    def _driver_value(self, name: str, value: Any) -> Any:
+        convert = self.incoming.get(name)
+        return value if convert is None else convert(value)
+
+    def row(self, driver_row: Sequence[Any]) -> list[Any]:
+        values = list(driver_row)
+        for position, convert in self.outgoing:
+            values[position] = convert(values[position])
+        return values
+
+
+def bound(names: Iterable[str]) -> dict[str, Any]:
+    """Parameters named as the columns that they are the values of."""
+    return {name: bindparam(name) for name in names}
 
 
 class Prepared:
-    """One statement. Its parameters are its `bindparam`s by name."""
+    """One statement. Its parameters are its `bindparam`s by name; of an insert without values, all its columns."""
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._by_dialect: dict[str, tuple[str, list[str] | None]] = {}
+        self._plans: dict[str, _Plan] = {}
 
-    def first(self, tx: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Run it and return its first row, as the driver gives it."""
-        sql, names = self._compiled(tx)
-        cursor = tx.connection.cursor()
-        try:
-            cursor.execute(sql, _arranged(values, names))
-            return cursor.fetchone()
-        finally:
-            cursor.close()
+    def first(self, tx: Connection, values: Mapping[str, Any]) -> list[Any] | None:
+        """Run it and return its first row."""
+        plan = self._plan(tx)
+        with self._cursor(tx, plan) as cursor:
+            cursor.execute(plan.sql, plan.arranged(values))
+            row = cursor.fetchone()
+        return None if row is None else plan.row(row)
+
+    def all(self, tx: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
+        """Run it and return its rows."""
+        plan = self._plan(tx)
+        with self._cursor(tx, plan) as cursor:
+            cursor.execute(plan.sql, plan.arranged(values))
+            rows = cursor.fetchall()
+        return [plan.row(row) for row in rows]
+
+    def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
+        plan = self._plan(tx)
+        with self._cursor(tx, plan) as cursor:
+            cursor.execute(plan.sql, plan.arranged(values))
 
     def run_each(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for every set of values."""
-        sql, names = self._compiled(tx)
+        plan = self._plan(tx)
+        with self._cursor(tx, plan) as cursor:
+            cursor.executemany(plan.sql, [plan.arranged(values) for values in rows])
+
+    @contextmanager
+    def _cursor(self, tx: Connection, plan: _Plan) -> Generator[Any]:
+        driver: Any = tx.dialect.dbapi
         cursor = tx.connection.cursor()
         try:
-            cursor.executemany(sql, [_arranged(values, names) for values in rows])
+            yield cursor
+        except driver.Error as error:
+            raise DBAPIError.instance(
+                plan.sql, None, error, driver.Error, hide_parameters=True, dialect=tx.dialect
+            ) from error
         finally:
             cursor.close()
 
-    def _compiled(self, tx: Connection) -> tuple[str, list[str] | None]:
-        known = self._by_dialect.get(tx.dialect.name)
-        if known is None:
-            assert isinstance(self._statement, CompilerElement)
-            compiled: Any = self._statement.compile(dialect=tx.dialect)
-            names = list(compiled.positiontup) if compiled.positional else None
-            known = self._by_dialect[tx.dialect.name] = (str(compiled), names)
-        return known
+    def _plan(self, tx: Connection) -> _Plan:
+        plan = self._plans.get(tx.dialect.name)
+        if plan is None:
+            plan = self._plans[tx.dialect.name] = _compiled(self._statement, tx.dialect)
+        return plan
 
 
-def _arranged(values: Mapping[str, Any], names: list[str] | None) -> Any:
-    return values if names is None else tuple([values[name] for name in names])
+def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
+    assert isinstance(statement, CompilerElement)
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    incoming = {
+        name: convert
+        for parameter, name in compiled.bind_names.items()
+        if (convert := _type_of(parameter, dialect).bind_processor(dialect)) is not None
+    }
+    constants = {
+        name: compiled.params[name]
+        for parameter, name in compiled.bind_names.items()
+        if not parameter.required
+    }
+    columns: Any = getattr(statement, "exported_columns", ())
+    outgoing = [
+        (position, convert)
+        for position, column in enumerate(columns)
+        if (convert := _type_of(column, dialect).result_processor(dialect, None)) is not None
+    ]
+    names = list(compiled.positiontup or ()) if compiled.positional else None
+    return _Plan(str(compiled), names, constants, incoming, outgoing)
+
+
+def _type_of(element: Any, dialect: Dialect) -> TypeEngine[Any]:
+    return element.type.dialect_impl(dialect)

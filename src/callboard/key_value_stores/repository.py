@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Row,
     and_,
     bindparam,
     delete,
@@ -17,12 +16,12 @@ from sqlalchemy import (
     update,
 )
 
+from callboard.db.prepared import Prepared, bound
 from callboard.db.tables import records, storages
 from callboard.key_value_stores.model import KeyEntry, KeyRange, PreparedRecord, Record
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import StorageKind
 
-_Row: TypeAlias = "Row[*tuple[Any, ...]]"
 _ABOVE_ALL = "\U0010ffff"
 _COLUMNS = (
     records.c.key,
@@ -34,12 +33,11 @@ _COLUMNS = (
     records.c.blob_id,
 )
 
-# Built once: putting a statement together costs more than running it.
 _THE_RECORD = and_(
     records.c.store_pk == bindparam("of_store"), records.c.key == bindparam("of_key")
 )
-_FIND = select(*_COLUMNS).where(_THE_RECORD)
-_CURRENT = (
+_FIND = Prepared(select(*_COLUMNS).where(_THE_RECORD))
+_CURRENT = Prepared(
     select(storages.c.pk, records.c.size, records.c.blob_id)
     .select_from(storages)
     .outerjoin(
@@ -47,10 +45,15 @@ _CURRENT = (
     )
     .where(storages.c.id == bindparam("store_id"), storages.c.deleted_at.is_(None))
 )
-_INSERT = insert(records)
-_UPDATE = update(records).where(_THE_RECORD)
-_DELETE = delete(records).where(_THE_RECORD)
-_COUNT = (
+_VALUES = ("size", "content_type", "content_encoding", "modified_at", "value", "blob_id")
+_INSERT = Prepared(
+    insert(records).values(
+        **bound(_VALUES), store_pk=bindparam("of_store"), key=bindparam("of_key")
+    )
+)
+_UPDATE = Prepared(update(records).where(_THE_RECORD).values(bound(_VALUES)))
+_DELETE = Prepared(delete(records).where(_THE_RECORD))
+_COUNT = Prepared(
     update(storages)
     .where(storages.c.pk == bindparam("of_pk"))
     .values(
@@ -64,8 +67,8 @@ _COUNT = (
 
 
 def find(tx: Connection, store_pk: int, key: str) -> Record | None:
-    row = tx.execute(_FIND, {"of_store": store_pk, "of_key": key}).first()
-    return None if row is None else _record(row)
+    row = _FIND.first(tx, {"of_store": store_pk, "of_key": key})
+    return None if row is None else Record(*row)
 
 
 def store(
@@ -75,8 +78,10 @@ def store(
 
     Raises StorageNotFound when the store has been deleted.
     """
-    replaced = _current(tx, store_id, key)
+    pk, old_size, old_blob_id = _current(tx, store_id, key)
     values = {
+        "of_store": pk,
+        "of_key": key,
         "size": record.size,
         "content_type": record.content_type,
         "content_encoding": record.content_encoding,
@@ -84,36 +89,34 @@ def store(
         "value": record.value,
         "blob_id": record.blob_id,
     }
-    if replaced.size is None:
-        tx.execute(_INSERT, {"store_pk": replaced.pk, "key": key, **values})
-    else:
-        tx.execute(_UPDATE, {"of_store": replaced.pk, "of_key": key, **values})
-    _count(tx, replaced.pk, at=at, writes=1, growth=record.size - (replaced.size or 0))
-    return replaced.blob_id
+    (_INSERT if old_size is None else _UPDATE).run(tx, values)
+    _count(tx, pk, at=at, writes=1, growth=record.size - (old_size or 0))
+    return old_blob_id
 
 
 def remove(tx: Connection, store_id: str, key: str, *, at: datetime) -> str | None:
     """Remove the record if there is one, and return the blob that no row names any more."""
-    removed = _current(tx, store_id, key)
-    if removed.size is not None:
-        tx.execute(_DELETE, {"of_store": removed.pk, "of_key": key})
-    _count(tx, removed.pk, at=at, deletes=1, growth=-(removed.size or 0))
-    return removed.blob_id
+    pk, size, blob_id = _current(tx, store_id, key)
+    if size is not None:
+        _DELETE.run(tx, {"of_store": pk, "of_key": key})
+    _count(tx, pk, at=at, deletes=1, growth=-(size or 0))
+    return blob_id
 
 
-def _current(tx: Connection, store_id: str, key: str) -> _Row:
-    """The store's `pk`, with `size` and `blob_id` of the record: both None when there is none."""
-    row = tx.execute(_CURRENT, {"store_id": store_id, "of_key": key}).first()
+def _current(tx: Connection, store_id: str, key: str) -> tuple[int, int | None, str | None]:
+    """The store's `pk`, with size and blob of the record: both None when there is none."""
+    row = _CURRENT.first(tx, {"store_id": store_id, "of_key": key})
     if row is None:
         raise StorageNotFound(StorageKind.KEY_VALUE_STORE)
-    return row
+    pk, size, blob_id = row
+    return pk, size, blob_id
 
 
 def _count(
     tx: Connection, pk: int, *, at: datetime, writes: int = 0, deletes: int = 0, growth: int
 ) -> None:
     values = {"of_pk": pk, "at": at, "writes": writes, "deletes": deletes, "growth": growth}
-    tx.execute(_COUNT, values)
+    _COUNT.run(tx, values)
 
 
 def list_keys(tx: Connection, store_pk: int, key_range: KeyRange, *, limit: int) -> list[KeyEntry]:
@@ -130,7 +133,7 @@ def list_records(tx: Connection, store_pk: int, key_range: KeyRange, *, limit: i
     rows = tx.execute(
         select(*_COLUMNS).where(*_within(store_pk, key_range)).order_by(records.c.key).limit(limit)
     )
-    return [_record(row) for row in rows]
+    return [Record(*row) for row in rows]
 
 
 def _within(store_pk: int, key_range: KeyRange) -> list[Any]:
@@ -143,10 +146,6 @@ def _within(store_pk: int, key_range: KeyRange) -> list[Any]:
         conditions.append(records.c.key >= key_range.prefix)
         conditions.append(records.c.key < key_range.prefix + _ABOVE_ALL)
     return conditions
-
-
-def _record(row: _Row) -> Record:
-    return Record(*row)
 
 
 def reclaim(tx: Connection, *, limit: int) -> tuple[int, list[str]]:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     bindparam,
     delete,
     func,
@@ -20,13 +20,14 @@ from sqlalchemy import (
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller
 from callboard.core.jobs import JobStatus
+from callboard.db.prepared import Prepared, bound
 from callboard.db.tables import charges, run_usage, runs, users
 from callboard.runs.model import Attempts, Run
 
 _RUN = select(*(runs.c[field.name] for field in fields(Run)))
-# Built once: putting it together costs more than running it.
-_BY_ID = _RUN.where(runs.c.id == bindparam("id"))
-_CHANGE = update(runs).where(runs.c.id == bindparam("run"))
+_FIELDS = tuple(field.name for field in fields(Run))
+_BY_ID = Prepared(_RUN.where(runs.c.id == bindparam("id")))
+_INSERT = Prepared(insert(runs).values(bound(_FIELDS)))
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,14 @@ class RunFilter:
         return wanted
 
 
-def _run(row: Row[*tuple[Any, ...]]) -> Run:
-    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
+@cache
+def _changing(names: tuple[str, ...]) -> Prepared:
+    """The change of these columns of one run."""
+    return Prepared(update(runs).where(runs.c.id == bindparam("run")).values(bound(names)))
+
+
+def _run(row: Sequence[Any]) -> Run:
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
     values["status"] = JobStatus(values["status"])
     attempts = values["attempts"]
     attempts["restarted_at_millis"] = tuple(attempts["restarted_at_millis"])
@@ -68,7 +75,7 @@ def _run(row: Row[*tuple[Any, ...]]) -> Run:
 
 
 def by_id(tx: Connection, run_id: str) -> Run | None:
-    row = tx.execute(_BY_ID, {"id": run_id}).first()
+    row = _BY_ID.first(tx, {"id": run_id})
     return None if row is None else _run(row)
 
 
@@ -97,19 +104,19 @@ def unfinished(tx: Connection) -> list[Run]:
 
 
 def insert_run(tx: Connection, run: Run) -> None:
-    values = {field.name: getattr(run, field.name) for field in fields(Run)}
-    tx.execute(insert(runs), values | {"attempts": asdict(run.attempts)})
+    values = {name: getattr(run, name) for name in _FIELDS}
+    _INSERT.run(tx, values | {"attempts": asdict(run.attempts)})
 
 
 def save(tx: Connection, run: Run) -> None:
     """Put the run in place of the row with its id."""
-    change(tx, run.id, **{field.name: getattr(run, field.name) for field in fields(Run)})
+    change(tx, run.id, **{name: getattr(run, name) for name in _FIELDS})
 
 
 def change(tx: Connection, run_id: str, **values: Any) -> None:
     if isinstance(values.get("attempts"), Attempts):
         values["attempts"] = asdict(values["attempts"])
-    tx.execute(_CHANGE, {"run": run_id, **values})
+    _changing(tuple(values)).run(tx, {"run": run_id, **values})
 
 
 def with_counts(tx: Connection, run: Run, counts: dict[str, int]) -> Run:

@@ -1,32 +1,41 @@
 """Rows of the `storages` table, whatever their kind."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller, GeneralAccess
 from callboard.core.ids import new_id, new_secret
+from callboard.db.prepared import Prepared, bound
 from callboard.db.tables import runs, storages, users
 from callboard.storages.model import Ownership, Storage, StorageKind
 
-_COLUMNS = [
-    users.c.username if field.name == "username" else storages.c[field.name]
-    for field in fields(Storage)
-]
-_SELECT = select(*_COLUMNS).join(users, users.c.id == storages.c.user_id)
+_FIELDS = tuple(field.name for field in fields(Storage))
+_SELECT = select(
+    *(users.c.username if name == "username" else storages.c[name] for name in _FIELDS)
+).join(users, users.c.id == storages.c.user_id)
 _ALIVE = storages.c.deleted_at.is_(None)
-_INSERT = insert(storages)
-# Built once: putting a statement together costs more than running it, and every call looks a storage up.
-_BY_ID = _SELECT.where(
-    storages.c.id == bindparam("id"), storages.c.kind == bindparam("kind"), _ALIVE
+_BY_ID = Prepared(
+    _SELECT.where(storages.c.id == bindparam("id"), storages.c.kind == bindparam("kind"), _ALIVE)
+)
+_INSERT = Prepared(
+    insert(storages).values(
+        bound(
+            (
+                *("id", "kind", "user_id", "name", "title", "schema", "actor_id", "run_id"),
+                *("created_at", "modified_at", "accessed_at", "general_access", "signing_secret"),
+            )
+        )
+    )
 )
 
 
-def _storage(row: Row[Any]) -> Storage:
-    values: dict[str, Any] = dict(row._mapping)  # pyright: ignore[reportPrivateUsage] - public by its docs
+def _storage(row: Sequence[Any]) -> Storage:
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
     values["kind"] = StorageKind(values["kind"])
     return Storage(**values)
 
@@ -61,12 +70,12 @@ def create(
         "general_access": general_access,
         "signing_secret": new_secret(),
     }
-    tx.execute(_INSERT, values)
+    _INSERT.run(tx, values)
     return storage_id
 
 
 def by_id(tx: Connection, kind: StorageKind, storage_id: str) -> Storage | None:
-    row = tx.execute(_BY_ID, {"id": storage_id, "kind": kind}).first()
+    row = _BY_ID.first(tx, {"id": storage_id, "kind": kind})
     return None if row is None else _storage(row)
 
 

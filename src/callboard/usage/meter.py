@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from sqlalchemy import Connection, Table, bindparam, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 
 from callboard.core.caller import Caller
 from callboard.db.base import Database
+from callboard.db.prepared import Prepared
 from callboard.db.tables import run_usage, usage
 
 FLUSH_AFTER_SECS = 2.0
@@ -89,23 +90,22 @@ class Meter:
         return taken
 
 
-def _adding(table: Table, key: list[str]) -> Insert:
+def _adding(table: Table, key: list[str]) -> Prepared:
     row = insert(table)
     total = table.c.quantity + row.excluded.quantity
-    return row.on_conflict_do_update(index_elements=key, set_={"quantity": total})
+    return Prepared(row.on_conflict_do_update(index_elements=key, set_={"quantity": total}))
 
 
-# Built once: putting them together costs more than running them.
 _ADD = _adding(usage, ["user_id", "day", "service"])
 _ADD_TO_RUN = _adding(run_usage, ["run_id", "service"])
-_OF_RUN = select(run_usage.c.service, run_usage.c.quantity).where(
-    run_usage.c.run_id == bindparam("run")
+_OF_RUN = Prepared(
+    select(run_usage.c.service, run_usage.c.quantity).where(run_usage.c.run_id == bindparam("run"))
 )
 
 
 def run_totals(tx: Connection, run_id: str) -> dict[str, float]:
-    rows = tx.execute(_OF_RUN, {"run": run_id})
-    return {row.service: row.quantity for row in rows}
+    rows = _OF_RUN.all(tx, {"run": run_id})
+    return {row[0]: row[1] for row in rows}
 
 
 def _store(
@@ -114,7 +114,7 @@ def _store(
     for (user_id, days, service), quantity in accounts.items():
         day = (_EPOCH + timedelta(days=days)).isoformat()
         values = {"user_id": user_id, "day": day, "service": service, "quantity": quantity}
-        tx.execute(_ADD, values)
+        _ADD.run(tx, values)
     for (run_id, service), quantity in runs.items():
         store_run(tx, run_id, {service: quantity})
 
@@ -123,4 +123,4 @@ def store_run(tx: Connection, run_id: str, used: Mapping[str, float]) -> None:
     """Add to what the run has used."""
     for service, quantity in used.items():
         values = {"run_id": run_id, "service": service, "quantity": quantity}
-        tx.execute(_ADD_TO_RUN, values)
+        _ADD_TO_RUN.run(tx, values)

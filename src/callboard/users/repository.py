@@ -1,11 +1,13 @@
 """Rows of users and tokens."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from callboard.core.ids import new_id, new_secret
+from callboard.db.prepared import Prepared
 from callboard.db.tables import tokens, users
 from callboard.users.model import User
 
@@ -13,8 +15,10 @@ _SELECT = select(
     users.c.id, users.c.username, users.c.created_at, users.c.proxy_password, users.c.settings
 )
 
+_BY_ID = Prepared(_SELECT.where(users.c.id == bindparam("id")))
 
-def _user(row: Row[*tuple[Any, ...]] | None) -> User | None:
+
+def _user(row: Sequence[Any] | None) -> User | None:
     return None if row is None else User(*row)
 
 
@@ -33,7 +37,7 @@ def create_user(tx: Connection, username: str, *, at: datetime) -> User:
 
 
 def user_by_id(tx: Connection, user_id: str) -> User | None:
-    return _user(tx.execute(_SELECT.where(users.c.id == user_id)).first())
+    return _user(_BY_ID.first(tx, {"id": user_id}))
 
 
 def user_by_name(tx: Connection, username: str) -> User | None:

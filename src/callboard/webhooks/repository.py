@@ -23,6 +23,7 @@ from sqlalchemy import (
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.clock import iso, iso_or_none
 from callboard.core.ids import new_id
+from callboard.db.prepared import Prepared
 from callboard.db.tables import webhook_dispatches, webhooks
 from callboard.webhooks.model import (
     Condition,
@@ -127,17 +128,19 @@ def _give_up(tx: Connection, webhook_ids: Sequence[str]) -> None:
     )
 
 
-# A union rather than OR, so that each part is certain to use the index of its column; built once, for every run
-# asks twice.
-_WAITING = union_all(
-    *(
-        select(
-            _W.id, _W.event_types, _W.request_url, _W.is_ad_hoc, _W.actor_id, _W.task_id, _W.run_id
-        ).where(column == bindparam(name), _W.user_id == bindparam("user"), _W.is_enabled)
-        for column, name in (
-            (_W.actor_id, "actorId"),
-            (_W.task_id, "actorTaskId"),
-            (_W.run_id, "actorRunId"),
+# A union rather than OR, so that each part is certain to use the index of its column.
+_WAITING = Prepared(
+    union_all(
+        *(
+            select(
+                *(_W.id, _W.event_types, _W.request_url, _W.is_ad_hoc),
+                *(_W.actor_id, _W.task_id, _W.run_id),
+            ).where(column == bindparam(name), _W.user_id == bindparam("user"), _W.is_enabled)
+            for column, name in (
+                (_W.actor_id, "actorId"),
+                (_W.task_id, "actorTaskId"),
+                (_W.run_id, "actorRunId"),
+            )
         )
     )
 )
@@ -146,8 +149,12 @@ _WAITING = union_all(
 def waiting_for(tx: Connection, event: Event) -> dict[str, Target]:
     """By id, the enabled webhooks of the event's user that wait for it."""
     named = {name: event.event_data.get(name) for name in ("actorId", "actorTaskId", "actorRunId")}
-    rows = tx.execute(_WAITING, {**named, "user": event.user_id})
-    return {row.id: _target(row) for row in rows if event.type in row.event_types}
+    rows = _WAITING.all(tx, {**named, "user": event.user_id})
+    return {
+        webhook_id: Target(Condition(*condition), request_url=url, is_ad_hoc=is_ad_hoc)
+        for webhook_id, event_types, url, is_ad_hoc, *condition in rows
+        if event.type in event_types
+    }
 
 
 def insert_dispatches(tx: Connection, event: Event, targets: Mapping[str, Target]) -> list[str]:
@@ -276,10 +283,6 @@ def reap(tx: Connection, *, created_before: datetime, limit: int) -> int:
 def _paged(query: Select[Any], request: PageRequest, *keys: ColumnElement[Any]) -> Select[Any]:
     order: Iterable[ColumnElement[Any]] = [key.desc() for key in keys] if request.desc else keys
     return query.order_by(*order).offset(request.offset).limit(request.limit)
-
-
-def _target(row: Row[*tuple[Any, ...]]) -> Target:
-    return Target(_condition(row), request_url=row.request_url, is_ad_hoc=row.is_ad_hoc)
 
 
 def _condition(row: Row[*tuple[Any, ...]]) -> Condition:
