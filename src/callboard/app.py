@@ -172,6 +172,7 @@ class Callboard:
 
     async def _compose(self, db: Database) -> ASGIApp:
         settings, signals, vault = self.settings, self.signals, self._data_dir.vault
+        caps = settings.caps
         blobs = FileBlobStore(self._data_dir.blobs)
         self._stack.push_async_callback(blobs.close)
         meter = Meter(db)
@@ -193,7 +194,12 @@ class Callboard:
         for service in (datasets, stores, queues):
             self._stack.push_async_callback(service.close)
         webhooks = WebhookService(
-            db, signals, owns_actor=_owns_actor, owns_task=_owns_task, owns_run=_owns_run
+            db,
+            signals,
+            owns_actor=_owns_actor,
+            owns_task=_owns_task,
+            owns_run=_owns_run,
+            max_webhooks=caps.webhooks,
         )
         versions = VersionMaker(vault)
         self._budget = budget = MemoryBudget(
@@ -247,7 +253,7 @@ class Callboard:
             public_url=lambda: self.url,
         )
         sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
-        tasks = TaskService(db, runs)
+        tasks = TaskService(db, runs, max_tasks=caps.tasks)
         missed = MissedPolicy(settings.missed_schedules)
         self._ticker = Ticker(db, signals, ActionStarter(runs, tasks), missed=missed)
         await self._start_dispatcher(db)
@@ -260,7 +266,7 @@ class Callboard:
         )
         endpoints = Endpoints(
             actors=ActorEndpoints(
-                ActorService(db, versions, find_build=find_tag_entry),
+                ActorService(db, versions, find_build=find_tag_entry, max_actors=caps.actors),
                 VersionService(db, versions, find=own_actor),
             ),
             builds=BuildEndpoints(
@@ -277,19 +283,20 @@ class Callboard:
                 RunChanges(db, runs, self._runs, stores, budget, vault, logs), run_endpoints
             ),
             tasks=TaskEndpoints(tasks, run_endpoints, sync),
-            schedules=ScheduleEndpoints(ScheduleService(db, signals)),
+            schedules=ScheduleEndpoints(ScheduleService(db, signals, max_schedules=caps.schedules)),
             datasets=DatasetEndpoints(datasets),
             stores=KeyValueStoreEndpoints(stores),
             queues=RequestQueueEndpoints(queues),
             webhooks=WebhookEndpoints(webhooks),
             logs=LogEndpoints(logs),
-            users=UserEndpoints(self.users, proxy_groups=upstreams.groups()),
+            users=UserEndpoints(self.users, proxy_groups=upstreams.groups(), caps=caps),
             usage=UsageEndpoints(
                 UsageService(
                     db,
                     meter,
                     retention_days=settings.retention_days,
                     memory_limit_mbytes=budget.limit_mbytes,
+                    caps=caps,
                 )
             ),
             store=StoreEndpoints(StoreService(db)),

@@ -14,9 +14,15 @@ from urllib.parse import urlsplit
 import msgspec
 from platformdirs import user_data_path
 
+from callboard.core.caps import Caps
+
 ENV_PREFIX = "CALLBOARD_"
 CONFIG_FILE_VARIABLE = "CALLBOARD_CONFIG"
-_RATES = (
+_POSITIVE = (
+    "max_actors",
+    "max_tasks",
+    "max_schedules",
+    "max_webhooks",
     "rate_per_second",
     "record_rate_per_second",
     "busy_rate_per_second",
@@ -106,6 +112,12 @@ class Settings:
         "What becomes of invocations of a schedule that were due while the server was down: "
         "once (one of them is made up for) or skip.",
     )
+    max_actors: int = _setting(500, "Actors an account may have.")
+    max_tasks: int = _setting(5000, "Actor tasks an account may have.")
+    max_schedules: int = _setting(100, "Schedules an account may have.")
+    max_webhooks: int = _setting(
+        100, "Webhooks an account may have, besides those for a single run."
+    )
     rate_limits: str = _setting(
         "auto",
         "Whether requests are refused with 429 beyond the rates below: on, off, or auto, which is on "
@@ -129,6 +141,10 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.max_actors, self.max_tasks, self.max_schedules, self.max_webhooks)
 
     @property
     def enforces_rates(self) -> bool:
@@ -227,7 +243,7 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidSetting("missed_schedules must be once or skip.")
     if settings.rate_limits not in ("auto", "on", "off"):
         raise InvalidSetting("rate_limits must be auto, on or off.")
-    for name in _RATES:
+    for name in _POSITIVE:
         if getattr(settings, name) < 1:
             raise InvalidSetting(f"{name} must be at least 1.")
     if settings.log_level not in ("debug", "info", "warning", "error"):

@@ -151,15 +151,27 @@ def actor_routes(e: Endpoints) -> list[Route]:
         Route("GET", f"{one}/builds", e.builds.page_of_actor),
         Route("POST", f"{one}/builds", e.builds.start),
         Route("GET", f"{one}/builds/default", e.builds.get_default, OPTIONAL),
-        Route("GET", f"{one}/builds/{{buildId}}", e.builds.get, Auth.NONE),
-        Route("POST", f"{one}/builds/{{buildId}}/abort", e.builds.abort),
-        Route("GET", f"{one}/builds/{{buildId}}/openapi.json", e.builds.openapi, OPTIONAL),
+        *mount(
+            f"{one}/builds/{{buildId}}",
+            [
+                Route("GET", "", e.builds.get, OPTIONAL),
+                Route("POST", "/abort", e.builds.abort),
+                Route("GET", "/openapi.json", e.builds.openapi, OPTIONAL),
+            ],
+            resolve=e.builds.resolve_of_actor,
+        ),
         Route("GET", f"{one}/runs", e.runs.page_of_actor),
         Route("POST", f"{one}/runs", e.runs.start, rate=BUSY),
-        Route("GET", f"{one}/runs/{{runId}}", e.runs.get, OPTIONAL),
-        Route("POST", f"{one}/runs/{{runId}}/abort", e.runs.abort),
-        Route("POST", f"{one}/runs/{{runId}}/metamorph", e.changes.metamorph, rate=BUSY),
-        Route("POST", f"{one}/runs/{{runId}}/resurrect", e.changes.resurrect),
+        *mount(
+            f"{one}/runs/{{runId}}",
+            [
+                Route("GET", "", e.runs.get, OPTIONAL),
+                Route("POST", "/abort", e.runs.abort),
+                Route("POST", "/metamorph", e.changes.metamorph, rate=BUSY),
+                Route("POST", "/resurrect", e.changes.resurrect),
+            ],
+            resolve=e.runs.resolve_of_actor,
+        ),
         *mount(f"{one}/runs/last", last_run_routes(e), resolve=e.runs.resolve_last_of_actor),
         *sync_routes(
             one, e.runs.run_sync, e.runs.run_sync_get_dataset_items, words=SYNC_ACTOR_WORDS

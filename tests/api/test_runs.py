@@ -299,3 +299,34 @@ async def test_a_build_is_not_deleted_under_a_run_that_uses_it(owner: Client):
     await owner.post(f"/v2/actor-runs/{run['id']}/abort")
     await finish(owner, run)
     assert (await owner.delete(path)).status == 204
+
+
+async def test_a_run_is_found_under_its_own_actor_only(api: Client, actors: ActorMaker):
+    actor, stranger = [await actors.shell("true") for _ in range(2)]
+    start = f"/v2/acts/{actor['id']}/runs"
+    run = (await api.post(start, params={"memory": 128, "waitForFinish": 30})).data
+    for own in (actor["id"], f"~{actor['name']}", f"{api.username}~{actor['name']}", actor["name"]):
+        assert (await api.get(f"/v2/acts/{own}/runs/{run['id']}")).data["id"] == run["id"]
+    for wrong in (stranger["id"], f"~{stranger['name']}", "nobody~nothing"):
+        one = f"/v2/acts/{wrong}/runs/{run['id']}"
+        for method, path in (
+            ("GET", one),
+            ("POST", f"{one}/abort"),
+            ("POST", f"{one}/resurrect"),
+            ("POST", f"{one}/metamorph?targetActorId={actor['id']}"),
+        ):
+            reply = await api.request(method, path)
+            assert (reply.status, reply.error["type"]) == (404, "record-not-found"), path
+
+
+async def test_a_build_is_found_under_its_own_actor_only(api: Client, actors: ActorMaker):
+    actor, stranger = [await actors.shell("true") for _ in range(2)]
+    build = (await api.get(f"/v2/acts/{actor['id']}/builds")).data["items"][0]["id"]
+    for own in (actor["id"], f"~{actor['name']}"):
+        assert (await api.get(f"/v2/acts/{own}/builds/{build}")).data["id"] == build
+    named = f"/v2/acts/{api.username}~{actor['name']}/builds/{build}"
+    assert (await api.get(named, token=None)).data["id"] == build
+    one = f"/v2/acts/{stranger['id']}/builds/{build}"
+    for method, path in (("GET", one), ("POST", f"{one}/abort"), ("GET", f"{one}/openapi.json")):
+        reply = await api.request(method, path)
+        assert (reply.status, reply.error["type"]) == (404, "record-not-found"), path

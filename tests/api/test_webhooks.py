@@ -80,7 +80,9 @@ async def server(tmp_path: Any) -> AsyncIterator[Server]:
     def owns(_tx: Connection, user_id: str, target_id: str) -> bool:
         return (user_id, target_id) in owned
 
-    service = WebhookService(db, signals, owns_actor=owns, owns_task=owns, owns_run=owns)
+    service = WebhookService(
+        db, signals, owns_actor=owns, owns_task=owns, owns_run=owns, max_webhooks=100
+    )
     endpoints = WebhookEndpoints(service)
     routes = [
         *webhook_routes(endpoints),

@@ -20,6 +20,21 @@ class InvalidActorName(ApiError):
     message = "An Actor's name has 3 to 63 letters, digits and hyphens, with no hyphen at the ends."
 
 
+class TooManyActors(ApiError):
+    status, type = 403, "too-many-actors"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"You may have at most {count} Actors.")
+
+
+class TooManyVersions(ApiError):
+    status, type = 400, "too-many-versions"
+
+
+class VersionsSizeExceeded(ApiError):
+    status, type = 400, "versions-size-exceeded"
+
+
 class TooFewVersions(ApiError):
     status, type = 400, "too-few-versions"
     message = "An Actor must have at least one version."

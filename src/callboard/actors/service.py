@@ -17,13 +17,14 @@ from callboard.actors.errors import (
     InvalidActorField,
     InvalidActorName,
     TooFewVersions,
+    TooManyActors,
 )
 from callboard.actors.model import BUILD_TAG, NAME, Actor, ActorVersion
 from callboard.actors.pricing import checked_pricing
 from callboard.actors.schemas import KEPT_FIELDS, ActorBody, given_fields
-from callboard.actors.versions import VersionMaker
+from callboard.actors.versions import VersionMaker, save_versions
 from callboard.api.pagination import Page, PageRequest
-from callboard.api.refs import ById, Ref
+from callboard.api.refs import ById, ByName, Ref
 from callboard.core import clock
 from callboard.core.caller import Caller, require_account
 from callboard.core.ids import new_id
@@ -50,6 +51,19 @@ def find_actor(tx: Connection, caller: Caller | None, ref: Ref) -> Actor:
     return actor
 
 
+def is_named_by(tx: Connection, caller: Caller | None, ref: Ref, actor_id: str) -> bool:
+    """Whether a reference means the Actor with that id, seen or unseen by the caller, or deleted meanwhile."""
+    if isinstance(ref, ById) and ref.id == actor_id:
+        return True
+    actor = repository.by_id(tx, actor_id)
+    if actor is None:
+        return False
+    if isinstance(ref, ByName) and ref.username is not None:
+        return (actor.username, actor.name) == (ref.username, ref.name)
+    name = ref.id if isinstance(ref, ById) else ref.name
+    return caller is not None and caller.owns(actor.user_id) and actor.name == name
+
+
 def own_actor(tx: Connection, caller: Caller, ref: Ref) -> Actor:
     """The Actor, if the caller may change it. Raises ActorNotFound, also for others' public ones."""
     actor = find_actor(tx, caller, ref)
@@ -59,7 +73,10 @@ def own_actor(tx: Connection, caller: Caller, ref: Ref) -> Actor:
 
 
 class ActorService:
-    def __init__(self, db: Database, versions: VersionMaker, *, find_build: FindBuild) -> None:
+    def __init__(
+        self, db: Database, versions: VersionMaker, *, find_build: FindBuild, max_actors: int
+    ) -> None:
+        self._max_actors = max_actors
         self._db = db
         self._versions = versions
         self._find_build = find_build
@@ -81,7 +98,7 @@ class ActorService:
         )
 
     async def create(self, caller: Caller, body: ActorBody) -> tuple[Actor, list[ActorVersion]]:
-        """Raises ActorNameNotUnique, InvalidActorName, CannotPublishActor or an error about a version."""
+        """Raises ActorNameNotUnique, InvalidActorName, CannotPublishActor, TooManyActors or a version's error."""
         require_account(caller)
         at = clock.now()
         name = body.name or f"my-actor-{new_id()[:8].lower()}"
@@ -105,9 +122,10 @@ class ActorService:
         versions = self._versions.new_ones(actor.id, body.versions or [])
 
         def unit(tx: Connection) -> None:
+            if repository.count_of(tx, caller.user_id) >= self._max_actors:
+                raise TooManyActors(self._max_actors)
             repository.insert_actor(tx, actor)
-            for version in versions:
-                repository.save_version(tx, version)
+            save_versions(tx, actor_id, versions)
 
         await self._write(unit)
         return actor, versions
@@ -173,8 +191,7 @@ class ActorService:
         versions = self._versions.merged(actor_id, bodies, existing)
         for number in existing.keys() - {version.version_number for version in versions}:
             repository.delete_version(tx, actor_id, number)
-        for version in versions:
-            repository.save_version(tx, version)
+        save_versions(tx, actor_id, versions)
 
     async def delete(self, caller: Caller, ref: Ref) -> None:
         """Its runs, builds and their storages stay until retention takes them."""

@@ -15,8 +15,10 @@ from callboard.actors.errors import (
     EnvVarNotFound,
     InvalidActorField,
     TooFewVersions,
+    TooManyVersions,
     VersionAlreadyExists,
     VersionNotFound,
+    VersionsSizeExceeded,
 )
 from callboard.actors.model import (
     BUILD_TAG,
@@ -36,6 +38,12 @@ from callboard.core.vault import Vault
 from callboard.db.base import Database
 
 ENV_VAR_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,254}")
+VERSIONS_MAX = 100
+SOURCES_MAX_BYTES = 64 * 2**20
+ENV_VAR_MAX_BYTES = 128 * 1024 - 1
+"""Of a name, its value and the sign between: Linux starts no program with a longer one."""
+ENV_VARS_MAX_BYTES = 1024 * 1024
+"""Of all together, well below what a program can be started with."""
 _KEPT = (
     "source_type",
     "apply_env_vars_to_build",
@@ -118,6 +126,8 @@ class VersionMaker:
             if before is None or before.is_secret != is_secret:
                 raise InvalidActorField(f'Environment variable "{body.name}" needs a value.')
             return before
+        if len(f"{body.name}={body.value}".encode()) >= ENV_VAR_MAX_BYTES:
+            raise InvalidActorField(f'The value of environment variable "{body.name}" is too long.')
         if "\0" in body.value:
             raise InvalidActorField(f'Environment variable "{body.name}" holds a NUL character.')
         if not is_secret:
@@ -244,8 +254,26 @@ class VersionService:
         await self._db.write(unit)
 
     def _save(self, tx: Connection, version: ActorVersion) -> None:
-        repository.save_version(tx, version)
+        save_versions(tx, version.actor_id, [version])
         repository.change_actor(tx, version.actor_id, modified_at=clock.now())
+
+
+def save_versions(tx: Connection, actor_id: str, versions: Sequence[ActorVersion]) -> None:
+    """Write versions of an Actor, which is always shown with all it has.
+
+    Raises TooManyVersions or VersionsSizeExceeded.
+    """
+    for version in versions:
+        _check_variables(version)
+        repository.save_version(tx, version)
+    count, size = repository.sizes_of_versions(tx, actor_id)
+    if count > VERSIONS_MAX:
+        raise TooManyVersions(f"An Actor may have at most {VERSIONS_MAX} versions.")
+    if size > SOURCES_MAX_BYTES:
+        raise VersionsSizeExceeded(
+            f"The source files of an Actor's versions are too large: {size} of {SOURCES_MAX_BYTES} bytes. "
+            "Delete versions, or keep sources in a repository."
+        )
 
 
 def _env_var(version: ActorVersion, name: str) -> EnvVar:
@@ -253,6 +281,11 @@ def _env_var(version: ActorVersion, name: str) -> EnvVar:
         if variable.name == name:
             return variable
     raise EnvVarNotFound
+
+
+def _check_variables(version: ActorVersion) -> None:
+    if sum(len(each.name) + len(each.value) for each in version.env_vars) > ENV_VARS_MAX_BYTES:
+        raise InvalidActorField("The environment variables of the version are too large together.")
 
 
 def _check(version: ActorVersion) -> None:

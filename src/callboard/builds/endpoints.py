@@ -65,6 +65,12 @@ class BuildEndpoints:
         build, actor = await self._service.with_actor(build_id)
         return json_response(actor_openapi(actor, build, base_url=call.base_url))
 
+    async def resolve_of_actor(self, call: Call) -> None:
+        """For the paths of builds under an Actor: the build must be one of its own."""
+        build_id = call.params["buildId"]
+        if build_id != DEFAULT:
+            await self._service.require_of_actor(call.caller, actor_ref(call), build_id)
+
     async def resolve_log(self, call: Call) -> None:
         """For the log's mount under a build."""
         build = await self._service.get(call.caller, call.params["buildId"])

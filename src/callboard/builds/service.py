@@ -11,7 +11,7 @@ from callboard.actors import repository as actor_rows
 from callboard.actors.errors import VersionNotFound
 from callboard.actors.model import DEFAULT_TAG, Actor
 from callboard.actors.schemas import version_wire
-from callboard.actors.service import find_actor, own_actor
+from callboard.actors.service import find_actor, is_named_by, own_actor
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import Ref
 from callboard.builds import repository
@@ -147,6 +147,16 @@ class BuildService:
         repository.insert_build(tx, build)
         publish(tx, build_event(EventType.BUILD_CREATED, build))
         return build
+
+    async def require_of_actor(self, caller: Caller | None, ref: Ref, build_id: str) -> None:
+        """Raise BuildRecordNotFound unless it is a build of that Actor."""
+
+        def unit(tx: Connection) -> None:
+            build = repository.by_id(tx, build_id)
+            if build is None or not is_named_by(tx, caller, ref, build.actor_id):
+                raise BuildRecordNotFound
+
+        await self._db.read(unit)
 
     async def get(self, caller: Caller | None, build_id: str, *, wait_secs: float = 0) -> Build:
         """The build, after waiting up to `wait_secs` (at most 60) for its end.

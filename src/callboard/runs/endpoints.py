@@ -134,6 +134,10 @@ class RunEndpoints:
         """For mounts under an Actor: make its id the path's."""
         call.params["actorId"] = await self._actor_id_of(call)
 
+    async def resolve_of_actor(self, call: Call) -> None:
+        """For the paths of runs under an Actor: the run must be one of its own."""
+        await self._service.require_of_actor(call.caller, actor_ref(call), call.params["runId"])
+
     async def resolve_run(self, call: Call) -> None:
         """For mounts under a run: make its storages and its log the path's."""
         enter_run(call, await self._service.get(call.caller, call.params["runId"]))

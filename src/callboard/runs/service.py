@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from callboard.actors import repository as actor_rows
 from callboard.actors.model import Actor, PermissionLevel
 from callboard.actors.pricing import current_pricing
-from callboard.actors.service import find_actor
+from callboard.actors.service import find_actor, is_named_by
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import Ref
 from callboard.builds.model import Build
@@ -21,7 +21,7 @@ from callboard.core import clock
 from callboard.core.caller import Caller, GeneralAccess, require_account
 from callboard.core.errors import InsufficientPermissions, InvalidValue
 from callboard.core.jobs import JobStatus
-from callboard.core.signals import Signals
+from callboard.core.signals import Listener, Signals
 from callboard.core.vault import Vault
 from callboard.db.base import Database
 from callboard.inputs.input_schema import InputSchema
@@ -185,25 +185,41 @@ class RunService:
 
     async def get(self, caller: Caller | None, run_id: str, *, wait_secs: float = 0) -> Run:
         """The run, after waiting up to `wait_secs` (at most 60) for its end. Raises RunNotFound."""
-        return await self._waited(run_id, min(wait_secs, WAIT_MAX_SECS), caller)
+        deadline = asyncio.get_running_loop().time() + min(wait_secs, WAIT_MAX_SECS)
+        async with self._signals.listen(job_topic(run_id)) as ended:
+            return await self._ended(caller, run_id, ended, deadline)
+
+    async def require_of_actor(self, caller: Caller | None, ref: Ref, run_id: str) -> None:
+        """Raise RunNotFound unless it is a run of that Actor."""
+
+        def unit(tx: Connection) -> None:
+            run = repository.by_id(tx, run_id)
+            if run is None or not is_named_by(tx, caller, ref, run.actor_id):
+                raise RunNotFound
+
+        await self._db.read(unit)
 
     async def wait(self, caller: Caller, run_id: str, wait_secs: float) -> Run:
-        """The same without the limit of 60 seconds."""
-        return await self._waited(run_id, wait_secs, caller)
+        """The same of a run that the caller has just started, without the limit of 60 seconds."""
+        deadline = asyncio.get_running_loop().time() + wait_secs
+        async with self._signals.listen(job_topic(run_id)) as ended:
+            if self._supervisor.is_driving(run_id):
+                await ended.wait(wait_secs)
+            return await self._ended(caller, run_id, ended, deadline)
 
-    async def _waited(self, run_id: str, wait_secs: float, caller: Caller | None) -> Run:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_secs
-        async with self._signals.listen(job_topic(run_id)) as change:
-            while True:
-                run = await self._db.read(lambda tx: repository.by_id(tx, run_id))
-                if run is None:
-                    raise RunNotFound
-                require_readable(caller, run)
-                left = deadline - loop.time()
-                if run.status.is_terminal or left <= 0:
-                    return run
-                await change.wait(left)
+    async def _ended(
+        self, caller: Caller | None, run_id: str, ended: Listener, deadline: float
+    ) -> Run:
+        """The run once it has ended, or as it is at the deadline."""
+        while True:
+            run = await self._db.read(lambda tx: repository.by_id(tx, run_id))
+            if run is None:
+                raise RunNotFound
+            require_readable(caller, run)
+            left = deadline - asyncio.get_running_loop().time()
+            if run.status.is_terminal or left <= 0:
+                return run
+            await ended.wait(left)
 
     async def last(self, caller: Caller, wanted: RunFilter, *, wait_secs: float = 0) -> Run:
         """The newest run that the filter lets through. Raises RunNotFound."""
@@ -236,7 +252,8 @@ class RunService:
             return replace(run, **values)
 
         run = await self._db.write(unit)
-        self._signals.notify(job_topic(run_id))
+        if run.general_access == change.general_access:
+            self._signals.notify(job_topic(run_id))
         return run
 
     async def abort(self, caller: Caller, run_id: str, *, gracefully: bool) -> Run:

@@ -8,6 +8,13 @@ class ScheduleNotFound(ApiError):
     message = "Schedule was not found"
 
 
+class TooManySchedules(ApiError):
+    status, type = 403, "too-many-schedules"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"You may have at most {count} schedules.")
+
+
 class ScheduleNameNotUnique(ApiError):
     status, type = 409, "schedule-name-not-unique"
     message = "You already have a schedule of that name."

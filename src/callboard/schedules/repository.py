@@ -30,9 +30,14 @@ def by_name(tx: Connection, user_id: str, name: str) -> Schedule | None:
     return _schedule(tx.execute(_SCHEDULE.where(owned)).first())
 
 
+def count_of(tx: Connection, user_id: str) -> int:
+    owned = schedules.c.user_id == user_id
+    return tx.execute(select(func.count()).select_from(schedules).where(owned)).scalar_one()
+
+
 def page(tx: Connection, user_id: str, request: PageRequest) -> Page[Schedule]:
     owned = schedules.c.user_id == user_id
-    total = tx.execute(select(func.count()).select_from(schedules).where(owned)).scalar_one()
+    total = count_of(tx, user_id)
     key = schedules.c.created_at
     order = (key.desc(), schedules.c.id.desc()) if request.desc else (key, schedules.c.id)
     rows = tx.execute(

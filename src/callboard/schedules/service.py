@@ -26,6 +26,7 @@ from callboard.schedules.errors import (
     CronExpressionInvalid,
     ScheduleNameNotUnique,
     ScheduleNotFound,
+    TooManySchedules,
 )
 from callboard.schedules.model import LogEntry, Schedule
 from callboard.schedules.schemas import Notifications, ScheduleBody
@@ -47,8 +48,9 @@ def find_schedule(tx: Connection, caller: Caller, ref: Ref) -> Schedule:
 
 
 class ScheduleService:
-    def __init__(self, db: Database, signals: Signals) -> None:
+    def __init__(self, db: Database, signals: Signals, *, max_schedules: int) -> None:
         self._db = db
+        self._max_schedules = max_schedules
         self._signals = signals
 
     async def get(self, caller: Caller, ref: Ref) -> Schedule:
@@ -69,7 +71,7 @@ class ScheduleService:
     async def create(self, caller: Caller, body: ScheduleBody) -> Schedule:
         """Enabled unless it says otherwise.
 
-        Raises CronExpressionInvalid, ScheduleNameNotUnique, InvalidValue or an error about an action.
+        Raises CronExpressionInvalid, ScheduleNameNotUnique, TooManySchedules, InvalidValue or an action's error.
         """
         require_account(caller)
         if not isinstance(body.cron_expression, str):
@@ -96,6 +98,8 @@ class ScheduleService:
         )
 
         def unit(tx: Connection) -> Schedule:
+            if repository.count_of(tx, caller.user_id) >= self._max_schedules:
+                raise TooManySchedules(self._max_schedules)
             schedule = _changed(tx, caller, blank, body, at)
             repository.insert_schedule(tx, schedule)
             return schedule

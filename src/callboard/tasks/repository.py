@@ -48,9 +48,14 @@ def by_name(tx: Connection, user_id: str, name: str) -> ActorTask | None:
     return _task(tx.execute(_TASK.where(owned)).first())
 
 
+def count_of(tx: Connection, user_id: str) -> int:
+    owned = actor_tasks.c.user_id == user_id
+    return tx.execute(select(func.count()).select_from(actor_tasks).where(owned)).scalar_one()
+
+
 def page(tx: Connection, user_id: str, request: PageRequest) -> Page[ActorTask]:
     owned = actor_tasks.c.user_id == user_id
-    total = tx.execute(select(func.count()).select_from(actor_tasks).where(owned)).scalar_one()
+    total = count_of(tx, user_id)
     key = actor_tasks.c.created_at
     order = (key.desc(), actor_tasks.c.id.desc()) if request.desc else (key, actor_tasks.c.id)
     rows = tx.execute(

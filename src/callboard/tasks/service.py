@@ -33,6 +33,13 @@ class TaskNotFound(ApiError):
     message = "Actor task was not found"
 
 
+class TooManyTasks(ApiError):
+    status, type = 403, "too-many-actor-tasks"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"You may have at most {count} Actor tasks.")
+
+
 class TaskNameNotUnique(ApiError):
     status, type = 409, "actor-task-name-not-unique"
     message = "You already have an Actor task of that name."
@@ -52,8 +59,9 @@ def find_task(tx: Connection, caller: Caller, ref: Ref) -> ActorTask:
 
 
 class TaskService:
-    def __init__(self, db: Database, runs: RunService) -> None:
+    def __init__(self, db: Database, runs: RunService, *, max_tasks: int) -> None:
         self._db = db
+        self._max_tasks = max_tasks
         self._runs = runs
 
     async def get(self, caller: Caller, ref: Ref) -> ActorTask:
@@ -68,7 +76,7 @@ class TaskService:
         return await self._db.read(lambda tx: repository.page(tx, caller.user_id, request))
 
     async def create(self, caller: Caller, body: TaskBody) -> ActorTask:
-        """Raises ActorNotFound, TaskNameNotUnique or InvalidValue."""
+        """Raises ActorNotFound, TaskNameNotUnique, TooManyTasks or InvalidValue."""
         require_account(caller)
         if not isinstance(body.act_id, str):
             raise InvalidValue("actId is required.")
@@ -78,6 +86,8 @@ class TaskService:
 
         def unit(tx: Connection) -> ActorTask:
             actor = find_actor(tx, caller, actor_ref)
+            if repository.count_of(tx, caller.user_id) >= self._max_tasks:
+                raise TooManyTasks(self._max_tasks)
             task_id, at = new_id(), clock.now()
             repository.insert_task(
                 tx,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from callboard.core.caps import Caps
+
 UNLIMITED = 999_999_999
 """For limits that the contract wants as a number and this server does not have."""
 
@@ -58,3 +60,4 @@ class AccountLimits:
     retention_days: int
     memory_limit_mbytes: int
     """For all accounts together."""
+    caps: Caps

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from callboard.core import clock
 from callboard.core.caller import Caller, require_account
+from callboard.core.caps import Caps
 from callboard.core.errors import InvalidValue
 from callboard.db.base import Database
 from callboard.usage import repository
@@ -19,11 +20,18 @@ FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
 class UsageService:
-    """`retention_days` and `memory_limit_mbytes` are the server's settings."""
+    """`retention_days`, `memory_limit_mbytes` and `caps` are the server's settings."""
 
     def __init__(
-        self, db: Database, meter: Meter, *, retention_days: int, memory_limit_mbytes: int
+        self,
+        db: Database,
+        meter: Meter,
+        *,
+        retention_days: int,
+        memory_limit_mbytes: int,
+        caps: Caps,
     ) -> None:
+        self._caps = caps
         self._db = db
         self._meter = meter
         self._retention_days = retention_days
@@ -40,6 +48,7 @@ class UsageService:
                 max_monthly_usage_usd=settings.get("maxMonthlyUsageUsd", UNLIMITED),
                 retention_days=settings.get("dataRetentionDays", self._retention_days),
                 memory_limit_mbytes=self._memory_limit_mbytes,
+                caps=self._caps,
             )
             days = repository.days(tx, caller.user_id, cycle)
             return cycle, limits, repository.holdings(tx, caller.user_id), days

@@ -3,6 +3,7 @@
 from typing import Any
 
 from callboard.core.caller import Caller
+from callboard.core.caps import Caps
 from callboard.core.clock import iso
 from callboard.users.model import User
 
@@ -29,7 +30,9 @@ def public_wire(user: User) -> dict[str, Any]:
     return {"username": user.username, "profile": profile_wire(user)}
 
 
-def private_wire(user: User, caller: Caller, proxy_groups: list[dict[str, Any]]) -> dict[str, Any]:
+def private_wire(
+    user: User, caller: Caller, proxy_groups: list[dict[str, Any]], caps: Caps
+) -> dict[str, Any]:
     """`users/me`. A run sees no plan or profile. There is no e-mail: clients refuse a made-up one."""
     wire: dict[str, Any] = {
         "id": user.id,
@@ -42,7 +45,7 @@ def private_wire(user: User, caller: Caller, proxy_groups: list[dict[str, Any]])
     if caller.run_id is None:
         wire |= {
             "profile": profile_wire(user),
-            "plan": plan_wire(),
+            "plan": plan_wire(caps),
         }
     return wire
 
@@ -58,7 +61,7 @@ def _feature(name: str) -> dict[str, Any]:
     }
 
 
-def plan_wire() -> dict[str, Any]:
+def plan_wire(caps: Caps) -> dict[str, Any]:
     return {
         "id": "SELF_HOSTED",
         "description": "Self-hosted",
@@ -73,8 +76,8 @@ def plan_wire() -> dict[str, Any]:
         "maxMonthlyResidentialProxyGbytes": 0,
         "maxMonthlyProxySerps": 0,
         "maxMonthlyExternalDataTransferGbytes": 0,
-        "maxActorCount": 500,
-        "maxActorTaskCount": 5000,
+        "maxActorCount": caps.actors,
+        "maxActorTaskCount": caps.tasks,
         "dataRetentionDays": 7,
         "availableProxyGroups": {},
         "teamAccountSeatCount": 1,

@@ -47,8 +47,6 @@ from callboard.webhooks.schemas import sample_event_data, sample_resource
 DISPATCHES: Final = "webhook-dispatches"
 """Topic of `Signals` that wakes the dispatcher: something may be due."""
 
-MAX_WEBHOOKS_PER_USER: Final = 100
-
 Owns: TypeAlias = Callable[[Connection, str, str], bool]
 """Whether the user (second) may bind webhooks to what has that id (third)."""
 
@@ -94,9 +92,17 @@ class WebhookService:
     """Webhooks of users. What conditions name belongs to slices above, which answer for it by `owns_...`."""
 
     def __init__(
-        self, db: Database, signals: Signals, *, owns_actor: Owns, owns_task: Owns, owns_run: Owns
+        self,
+        db: Database,
+        signals: Signals,
+        *,
+        owns_actor: Owns,
+        owns_task: Owns,
+        owns_run: Owns,
+        max_webhooks: int,
     ) -> None:
         self._db = db
+        self._max_webhooks = max_webhooks
         self._signals = signals
         self._owns = {"actor_id": owns_actor, "task_id": owns_task, "run_id": owns_run}
 
@@ -116,7 +122,7 @@ class WebhookService:
             if existing:
                 return existing
             self._require_owned(tx, caller, condition)
-            _require_room(tx, caller, condition)
+            self._require_room(tx, caller, condition)
             webhook_id = repository.insert_webhook(
                 tx, caller.user_id, condition, webhook, at=clock.now()
             )
@@ -163,7 +169,7 @@ class WebhookService:
         self._require_owned(tx, caller, condition)
         is_ad_hoc = condition.run_id is not None
         if is_ad_hoc or webhook.is_ad_hoc:
-            _require_room(tx, caller, condition)
+            self._require_room(tx, caller, condition)
         repository.change(tx, webhook.id, at=clock.now(), is_ad_hoc=is_ad_hoc, **asdict(condition))
 
     async def delete(self, caller: Caller, webhook_id: str) -> None:
@@ -210,6 +216,15 @@ class WebhookService:
             if value is not None and not self._owns[name](tx, caller.user_id, value):
                 raise TargetNotFound(f'There is no {_KIND[name]} with ID "{value}".')
 
+    def _require_room(self, tx: Connection, caller: Caller, condition: Condition) -> None:
+        if condition.run_id is not None:
+            if repository.count_of_run(tx, caller.user_id, condition.run_id) >= MAX_AD_HOC_PER_RUN:
+                raise TooManyWebhooks(
+                    f"A run may have at most {MAX_AD_HOC_PER_RUN} ad-hoc webhooks."
+                )
+        elif repository.count_lasting(tx, caller.user_id) >= self._max_webhooks:
+            raise TooManyWebhooks(f"You may have at most {self._max_webhooks} webhooks.")
+
 
 _KIND = {"actor_id": "Actor", "task_id": "Actor task", "run_id": "Actor run"}
 
@@ -234,14 +249,6 @@ def _require_reach(caller: Caller, condition: Condition | None) -> None:
     """A limited run reaches the webhooks on itself only, and makes none: they may call this server as the account."""
     if caller.is_limited and (condition is None or condition.run_id != caller.run_id):
         raise InsufficientPermissions
-
-
-def _require_room(tx: Connection, caller: Caller, condition: Condition) -> None:
-    if condition.run_id is not None:
-        if repository.count_of_run(tx, caller.user_id, condition.run_id) >= MAX_AD_HOC_PER_RUN:
-            raise TooManyWebhooks(f"A run may have at most {MAX_AD_HOC_PER_RUN} ad-hoc webhooks.")
-    elif repository.count_lasting(tx, caller.user_id) >= MAX_WEBHOOKS_PER_USER:
-        raise TooManyWebhooks(f"You may have at most {MAX_WEBHOOKS_PER_USER} webhooks.")
 
 
 def _target(webhook: Webhook) -> Target:
