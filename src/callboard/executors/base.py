@@ -55,6 +55,10 @@ class LaunchSpec:
     """False only for Callboard's own build driver, which sandboxes the steps it runs itself."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values replaced by asterisks in the log."""
+    image: str | None = None
+    """The container image the program is in, for executors that start containers. `mounts` are laid over it."""
+    user: str | None = None
+    """`uid:gid` to run as in the image, never root's. None takes an unprivileged user of the executor's."""
     web_server_port: int | None = None
     """What the job was told to serve HTTP on, for who asks for a connection. Executors need not heed it."""
 
@@ -124,6 +128,26 @@ class Executor(ABC):
     @abstractmethod
     def rungs(self) -> Mapping[str, str]:
         """Which isolation is in force, by part: filesystem, network, memory, kill, cpu, pids, user."""
+
+    @property
+    @abstractmethod
+    def notes(self) -> tuple[str, ...]:
+        """For people: what the rungs do not enforce, and why better ones are not in force."""
+
+    @property
+    @abstractmethod
+    def api_address(self) -> str:
+        """`host:port` under which jobs reach the internal API. Known once open, as the next two are."""
+
+    @property
+    @abstractmethod
+    def listen_address(self) -> str:
+        """The address the internal API has to listen on for that."""
+
+    @property
+    @abstractmethod
+    def gateway_address(self) -> str | None:
+        """The host's own address in the network of the jobs, where they have one."""
 
     @abstractmethod
     def jobs(self) -> Mapping[str, Handle]:

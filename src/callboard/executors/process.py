@@ -6,6 +6,7 @@ record as lost.
 
 import asyncio
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -72,22 +73,19 @@ class ProcessExecutor(Executor):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """For people: what the rungs do not enforce, and why better ones are not in force."""
         return tuple(self._about["notes"])
 
     @property
     def api_address(self) -> str:
-        """`host:port` under which jobs reach the internal API."""
         return self._about["api_address"]
 
     @property
     def gateway_address(self) -> str | None:
-        """The host's own address in the network of the jobs, where they have one."""
         return self._about["gateway_address"]
 
     @property
     def listen_address(self) -> str:
-        """The address the internal API has to listen on for that, at `Options.api_port`."""
+        """To be listened on at `Options.api_port`."""
         return self._about["listen_address"]
 
     def jobs(self) -> Mapping[str, Handle]:
@@ -101,10 +99,19 @@ class ProcessExecutor(Executor):
 
         Raises LauncherFailed for a spec that makes no sense.
         """
+        if spec.image is not None:
+            return self._refuse(
+                spec, "it was built as a container image; build it again to run it without"
+            )
         answer = await self._connected.ask("start", spec=protocol.spec_to_json(spec))
         if spec.job_id not in self._ended:
             self._running.add(spec.job_id)
         return self._handle(spec.job_id, answer["address"])
+
+    def _refuse(self, spec: LaunchSpec, reason: str) -> Handle:
+        at = time.time_ns() // 1_000_000
+        self._note_end(spec.job_id, Exit(ExitCause.NOT_STARTED, None, at, at, detail=reason))
+        return self._handle(spec.job_id)
 
     async def wait(self, handle: Handle) -> Exit:
         job_id: str = handle["job_id"]

@@ -1,6 +1,7 @@
 """Launches: a stop asked for at any moment reaches the job, and nothing is kept of jobs that are over."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,10 @@ class SlowExecutor(Executor):
     """Keeps the executor's promises for jobs that end only when stopped, and starts them only when told to."""
 
     name = "slow"
+    notes = ()
+    api_address = "127.0.0.1:1"
+    listen_address = "127.0.0.1"
+    gateway_address = None
 
     def __init__(self, *known: str) -> None:
         self.may_start = asyncio.Event()
@@ -48,6 +53,9 @@ class SlowExecutor(Executor):
         end = self.ends[handle["job_id"]]
         if not end.done():
             end.set_result(STOPPED)
+
+    async def connect(self, handle: Handle, port: int) -> socket.socket:
+        raise ConnectionRefusedError
 
     async def forget(self, handle: Handle) -> None:
         self.forgotten.append(handle["job_id"])
