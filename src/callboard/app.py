@@ -1,7 +1,6 @@
 """Composition root: from settings to a working server. Nothing else knows how the parts are put together."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +38,7 @@ from callboard.health import Health
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver
+from callboard.jobs.machine import machine_memory_mbytes
 from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.endpoints import LogEndpoints
@@ -417,10 +417,6 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def machine_memory_mbytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 
 async def _find_job(db: Database, caller: Caller | None, job_id: str) -> bool | None:

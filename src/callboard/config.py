@@ -78,7 +78,8 @@ class Settings:
     )
     memory_limit_mbytes: int = _setting(
         0,
-        "Sum of the memory of running runs and builds; others wait as READY. 0 means the machine's memory.",
+        "Sum of the memory of running runs and builds; others wait as READY. 0 means the machine's memory, "
+        "or what its container allows.",
     )
     default_memory_mbytes: int = _setting(
         1024, "Memory of a run when neither caller nor Actor says."

@@ -1,5 +1,7 @@
 """Accounts: who one is, what one may use and has used."""
 
+import pytest
+
 from tests.actors import ActorMaker
 from tests.server import Client
 
@@ -59,3 +61,12 @@ async def test_anyone_may_look_up_a_user(api: Client, other: Client):
 
 async def test_an_unknown_user_is_not_found(api: Client):
     assert (await api.get("/v2/users/nobody-of-that-name")).error["type"] == "user-not-found"
+
+
+async def test_builds_are_used_compute_units(api: Client, actors: ActorMaker):
+    actor = await actors.shell("true")
+    build = (await api.get(f"/v2/acts/{actor['id']}/builds")).data["items"][0]["id"]
+    units = (await api.get(f"/v2/actor-builds/{build}")).data["stats"]["computeUnits"]
+    usage = (await api.get("/v2/users/me/usage/monthly")).data
+    used = usage["monthlyServiceUsage"]["ACTOR_COMPUTE_UNITS"]["quantity"]
+    assert used == pytest.approx(units) and units > 0

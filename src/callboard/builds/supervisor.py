@@ -33,6 +33,7 @@ from callboard.jobs.observer import JobObserver, job_name
 from callboard.jobs.recording import record
 from callboard.logs.service import LogService, job_topic
 from callboard.webhooks.model import EventType
+from callboard.usage.meter import Service, store_account
 from callboard.webhooks.service import publish, wake_dispatcher
 
 log = structlog.get_logger()
@@ -242,7 +243,9 @@ def _finish(tx: Connection, build_id: str, end: Exit, result: BuildResult | None
         "computeUnits": build.memory_mbytes / 1024 * seconds / 3600,
         **({"imageSizeBytes": result.image_size_bytes} if result else {}),
     }
-    extra["usage"] = {"ACTOR_COMPUTE_UNITS": extra["stats"]["computeUnits"]}
+    compute_units = extra["stats"]["computeUnits"]
+    extra["usage"] = {"ACTOR_COMPUTE_UNITS": compute_units}
+    store_account(tx, build.user_id, Service.ACTOR_COMPUTE_UNITS, compute_units)
     _end(tx, build, status, message, **extra)
     return status
 

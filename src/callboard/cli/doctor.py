@@ -77,7 +77,7 @@ def doctor(
 
 async def examine(settings: Settings) -> Report:
     """Takes about a second. Leaves nothing behind."""
-    from callboard.app import machine_memory_mbytes
+    from callboard.jobs.machine import machine_memory_mbytes
 
     (rungs, notes, failure), versions = await asyncio.gather(
         _isolation(settings), asyncio.gather(*map(tool_version, TOOLS))

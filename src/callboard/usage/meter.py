@@ -12,13 +12,17 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+import structlog
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
 
 from callboard.core.caller import Caller
 from callboard.db.base import Database
 from callboard.db.prepared import Prepared
 from callboard.db.tables import run_usage, usage
+
+log = structlog.get_logger()
 
 FLUSH_AFTER_SECS = 2.0
 
@@ -65,22 +69,49 @@ class Meter:
         if run_id is not None:
             self._runs[run_id, service] += quantity
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_SECS, self._start_flush)
+            self._plan()
+
+    def _plan(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_SECS, self._start_flush)
 
     def _start_flush(self) -> None:
-        flush = asyncio.ensure_future(self.flush())
+        flush = asyncio.ensure_future(self._flush_in_background())
         self._flushes.add(flush)
         flush.add_done_callback(self._flushes.discard)
 
+    async def _flush_in_background(self) -> None:
+        try:
+            await self.flush()
+        except SQLAlchemyError as error:
+            log.error("usage.not_written", error=str(error), retry_secs=FLUSH_AFTER_SECS)
+
     async def flush(self) -> None:
-        """Write what has been counted so far. Returns when that is durable."""
+        """Write what has been counted so far. Returns when that is durable.
+
+        What the database does not take is kept, and tried again with what is counted until then.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         accounts, self._accounts = self._accounts, defaultdict(float)
         runs, self._runs = self._runs, defaultdict(float)
         if accounts or runs:
-            await self._db.write(lambda tx: _store(tx, accounts, runs))
+            try:
+                await self._db.write(lambda tx: _store(tx, accounts, runs))
+            except SQLAlchemyError:
+                self._take_back(accounts, runs)
+                raise
+
+    def _take_back(
+        self, accounts: Mapping[_AccountKey, float], runs: Mapping[_RunKey, float]
+    ) -> None:
+        for account, quantity in accounts.items():
+            self._accounts[account] += quantity
+        for run, quantity in runs.items():
+            self._runs[run] += quantity
+        self._plan()
 
     def take_run(self, run_id: str) -> dict[str, float]:
         """What the run has used and is not written yet. The taker writes it, with `store_run`."""
@@ -117,6 +148,11 @@ def _store(
         _ADD.run(tx, values)
     for (run_id, service), quantity in runs.items():
         store_run(tx, run_id, {service: quantity})
+
+
+def store_account(tx: Connection, user_id: str, service: Service, quantity: float) -> None:
+    """Add to what the account has used today, where the transaction already tells that it is so."""
+    _store(tx, {(user_id, int(time.time()) // _DAY_SECS, service): quantity}, {})
 
 
 def store_run(tx: Connection, run_id: str, used: Mapping[str, float]) -> None:
