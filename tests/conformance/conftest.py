@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from callboard.executors.base import Executor, Exit, Handle, LaunchSpec, Mount, Stats
+from callboard.executors.launcher.runners import NAMESPACES
 from callboard.executors.process import Options, ProcessExecutor
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -95,10 +96,14 @@ def api_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.fixture(scope="session", params=["process"])
+@pytest.fixture(scope="session", params=["process", "process-namespaces"])
 def make_executor(request: pytest.FixtureRequest, api_port: int) -> Callable[[Path], Executor]:
     """What makes an executor for a data folder. Each kind of executor is one parameter."""
-    makers = {"process": lambda folder: ProcessExecutor(folder, Options(api_port=api_port))}
+    own = Options(api_port=api_port, sandbox=NAMESPACES)
+    makers = {
+        "process": lambda folder: ProcessExecutor(folder, Options(api_port=api_port)),
+        "process-namespaces": lambda folder: ProcessExecutor(folder, own),
+    }
     return makers[request.param]
 
 

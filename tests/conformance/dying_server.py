@@ -1,4 +1,4 @@
-"""A server that starts one job and is killed: run as `dying_server.py DATA_DIR API_PORT SPEC_JSON`."""
+"""A server that starts one job and is killed: run as `dying_server.py DATA_DIR OPTIONS_JSON SPEC_JSON`."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ class Nobody:
 
 
 async def main() -> None:
-    executor = ProcessExecutor(Path(sys.argv[1]), Options(api_port=int(sys.argv[2])))
+    executor = ProcessExecutor(Path(sys.argv[1]), Options(**json.loads(sys.argv[2])))
     await executor.open(Nobody())
     await executor.start(spec_from_json(json.loads(sys.argv[3])))
     os.kill(os.getpid(), signal.SIGKILL)

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from callboard.executors.base import Executor, ExitCause, Mount, MountMode
 from callboard.executors.launcher import protocol
+from callboard.executors.process import ProcessExecutor
 from tests.server import free_port
 
 from .conftest import Stage, Watcher
@@ -314,12 +315,15 @@ async def test_an_unsandboxed_job_is_still_limited_and_killed_as_a_whole(stage: 
     assert processes_with(f"time.sleep(600) {stage.work.name}") == []
 
 
-async def test_a_job_outlives_a_killed_server(own_stage: Stage, api_port: int):
+async def test_a_job_outlives_a_killed_server(own_stage: Stage):
+    if not isinstance(own_stage.executor, ProcessExecutor):
+        pytest.skip("has no launcher")
+    options = json.dumps(asdict(own_stage.executor.options))
     spec = own_stage.spec("counts.py")
     text = json.dumps(protocol.spec_to_json(spec))
     script = Path(__file__).with_name("dying_server.py")
     server = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), str(own_stage.data_dir), str(api_port), text
+        sys.executable, str(script), str(own_stage.data_dir), options, text
     )
     assert await server.wait() == -signal.SIGKILL
     handle = await own_stage.executor.start(spec)

@@ -42,7 +42,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, data_dir: Path, options: Options | None = None) -> None:
         self._folder = data_dir.resolve() / _FOLDER
-        self._options = options or Options()
+        self.options = options or Options()
         self._observer: Observer | None = None
         self._link: Link | None = None
         self._about: Mapping[str, Any] = {}
@@ -55,10 +55,10 @@ class ProcessExecutor(Executor):
         self._observer = observer
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._link = Link(
-            self._folder, self._options, on_list=self._take_list, on_notice=self._take_notice
+            self._folder, self.options, on_list=self._take_list, on_notice=self._take_notice
         )
         await self._link.open()
-        if self._about["options"] != asdict(self._options) and not self._running:
+        if self._about["options"] != asdict(self.options) and not self._running:
             await self._link.replace_launcher()
 
     async def close(self, *, stop_jobs: bool) -> None:

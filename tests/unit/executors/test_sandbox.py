@@ -9,12 +9,13 @@ import pytest
 
 from callboard.executors.base import Mount, MountMode
 from callboard.executors.launcher.hostetc import HostEtc
+from callboard.executors.launcher.runners import BUBBLEWRAP, NAMESPACES
 from callboard.executors.launcher.sandbox import Sandbox, own, sandbox_command, write_etc
 
 
 class Runner:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, rung: str) -> None:
+        self._folder, self._rung = folder, rung
         for name in ("home", "tmp", "etc"):
             (folder / name).mkdir()
         own(folder / "home")
@@ -38,22 +39,20 @@ class Runner:
             etc=self._folder / "etc",
             mounts=mounts,
             shared_etc=shared_etc,
+            rung=self._rung,
         )
 
     def run(self, box: Sandbox) -> str:
-        command = sandbox_command(box)
-        options = command.open_options()
-        argv = command.argv(options)
-        try:
-            done = subprocess.run(argv, env={}, pass_fds=[options], capture_output=True, timeout=20)
-        finally:
-            os.close(options)
+        with sandbox_command(box).opened() as (argv, descriptors):
+            done = subprocess.run(
+                argv, env={}, pass_fds=descriptors, capture_output=True, timeout=20
+            )
         return (done.stdout + done.stderr).decode()
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
+@pytest.fixture(params=[BUBBLEWRAP, NAMESPACES])
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Runner:
+    return Runner(tmp_path, request.param)
 
 
 def test_a_program_has_no_rights_and_can_gain_none(runner: Runner):
@@ -110,7 +109,7 @@ def test_variables_that_steer_the_loader_reach_only_the_program(runner: Runner):
 def test_the_environment_is_not_on_the_command_line(runner: Runner):
     env = {"PATH": "/usr/bin:/bin", "TOKEN": "s3cret"}
     command = sandbox_command(runner.box("true", env=env))
-    assert not [word for word in command.argv(3) if "s3cret" in word]
+    assert not [word for word in command.argv(3, 4) if "s3cret" in word]
 
 
 def test_new_certificates_of_the_host_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

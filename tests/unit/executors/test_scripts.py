@@ -20,6 +20,8 @@ BARE_LADDER = Ladder(
     cpu="none",
     pids="none",
     kill="process-group",
+    syscalls="all",
+    call_filter=None,
     allow_unsandboxed=True,
     why="bwrap is not installed",
 )

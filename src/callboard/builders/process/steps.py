@@ -59,14 +59,8 @@ class StepRunner:
     def _run(self, command: StepCommand, *, quiet: bool) -> int:
         if self._surroundings.filesystem == "none":
             return _run_unprotected(command, quiet=quiet)
-        wrapped = sandbox_command(self._box(command))
-        options_fd = wrapped.open_options()
-        try:
-            return _exit_code(
-                wrapped.argv(options_fd), {}, "/", quiet=quiet, pass_fds=(options_fd,)
-            )
-        finally:
-            os.close(options_fd)
+        with sandbox_command(self._box(command)).opened() as (argv, descriptors):
+            return _exit_code(argv, {}, "/", quiet=quiet, pass_fds=descriptors)
 
     def _box(self, command: StepCommand) -> Sandbox:
         return Sandbox(
@@ -79,6 +73,7 @@ class StepRunner:
             etc=self._etc,
             mounts=command.mounts,
             resolv_conf=self._surroundings.resolv_conf,
+            rung=self._surroundings.filesystem,
         )
 
     def _add_image_user(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from callboard.executors.launcher import linux, protocol
 from callboard.executors.launcher.cgroups import Cgroups
-from callboard.executors.launcher.ladder import sandbox_failure
+from callboard.executors.launcher.ladder import best_sandbox
 from callboard.executors.launcher.network import Lease, Network, open_network
 from callboard.executors.launcher.network_host import HostPlumbing
 from callboard.executors.launcher.service import Launcher
@@ -132,9 +132,9 @@ def _network(folder: Path, options: protocol.Options) -> Network:
     if lease is None or not lease.argv_prefix:
         _give_back(network, lease)
         return network
-    why = sandbox_failure(folder, lease.argv_prefix)
+    found, why = best_sandbox(folder, options.sandbox, lease.argv_prefix)
     _give_back(network, lease)
-    if not why or sandbox_failure(folder):
+    if found == best_sandbox(folder, options.sandbox)[0]:
         return network
     network.close()
     return Network(

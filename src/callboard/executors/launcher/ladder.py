@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.executors.launcher.cgroups import Cgroups
+from callboard.executors.launcher.protocol import Options
+from callboard.executors.launcher.runners import BUBBLEWRAP, NAMESPACES, NONE
 from callboard.executors.launcher.sandbox import (
     JOB_UID,
     Sandbox,
@@ -15,6 +17,7 @@ from callboard.executors.launcher.sandbox import (
     sandbox_command,
     write_etc,
 )
+from callboard.executors.launcher.seccomp import seccomp_filter
 from callboard.executors.launcher.sources import can_overlay
 
 _PROBE_SECS = 5
@@ -23,7 +26,7 @@ RLIMIT = "rlimit"
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs in force. `why` says what stands in the way of the sandbox, when something does."""
+    """The rungs in force. `why` says what stands in the way of a better sandbox, when something does."""
 
     filesystem: str
     user: str
@@ -32,6 +35,9 @@ class Ladder:
     cpu: str
     pids: str
     kill: str
+    syscalls: str
+    call_filter: Path | None
+    """The file with the filter of system calls, where there is one."""
     allow_unsandboxed: bool
     why: str = ""
 
@@ -44,40 +50,63 @@ class Ladder:
         return self.kill != "process-group"
 
     def rungs(self) -> dict[str, str]:
-        names = ("filesystem", "user", "source", "memory", "cpu", "pids", "kill")
+        names = ("filesystem", "user", "source", "memory", "cpu", "pids", "kill", "syscalls")
         return {name: getattr(self, name) for name in names}
 
 
-def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, allow_unsandboxed: bool) -> Ladder:
+def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, options: Options) -> Ladder:
     """Takes some 20 ms. `overlay`: the launcher has a mount namespace of its own to mount in."""
-    why = sandbox_failure(scratch)
+    filesystem, why = best_sandbox(scratch, options.sandbox)
+    bare = filesystem == NONE
     rungs = cgroups.rungs()
-    if rungs["pids"] == "none" and not why and can_limit_pids():
+    if rungs["pids"] == "none" and not bare and can_limit_pids():
         rungs["pids"] = RLIMIT
+    call_filter = None if bare else _written_filter(scratch)
     return Ladder(
-        filesystem="none" if why else "bubblewrap",
-        user="own" if why or os.geteuid() else f"uid-{JOB_UID}",
+        filesystem=filesystem,
+        user="own" if bare or os.geteuid() else f"uid-{JOB_UID}",
         source="overlay" if overlay and can_overlay(scratch) else "copy",
-        allow_unsandboxed=allow_unsandboxed,
+        syscalls="filtered" if call_filter else "all",
+        call_filter=call_filter,
+        allow_unsandboxed=options.allow_unsandboxed,
         why=why,
         **rungs,
     )
 
 
-def sandbox_failure(scratch: Path, prefix: tuple[str, ...] = ()) -> str:
-    """Run `true` in a sandbox like a job's, behind the `argv_prefix` of a network.
+def best_sandbox(scratch: Path, wanted: str, prefix: tuple[str, ...] = ()) -> tuple[str, str]:
+    """The best rung that works behind the `argv_prefix` of a network, and why no better one.
 
-    Empty when that works, else what was said.
+    `wanted` is the only rung that is tried; empty, all are. NONE when none works.
     """
+    failures: list[str] = []
+    for rung in (wanted,) if wanted else (BUBBLEWRAP, NAMESPACES):
+        failure = _failure(scratch, rung, prefix)
+        if not failure:
+            return rung, "; ".join(failures)
+        failures.append(f"{rung} not used: {failure}")
+    return NONE, "; ".join(failures)
+
+
+def _written_filter(scratch: Path) -> Path | None:
+    """Where jobs find it, as none of them has its own."""
+    if not (words := seccomp_filter()):
+        return None
+    path = scratch / "seccomp"
+    path.write_bytes(words)
+    return path
+
+
+def _failure(scratch: Path, rung: str, prefix: tuple[str, ...]) -> str:
+    """Run `true` in a sandbox like a job's. Empty when that works, else what was said."""
     with tempfile.TemporaryDirectory(dir=scratch) as name:
-        folder = Path(name)
         try:
-            return _run_true(folder, prefix)
+            return _run_true(Path(name), rung, prefix)
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)
 
 
-def _run_true(folder: Path, prefix: tuple[str, ...]) -> str:
+def _run_true(folder: Path, rung: str, prefix: tuple[str, ...]) -> str:
     for part in ("home", "tmp", "etc"):
         (folder / part).mkdir()
     own(folder / "home")
@@ -90,18 +119,16 @@ def _run_true(folder: Path, prefix: tuple[str, ...]) -> str:
         home=folder / "home",
         tmp=folder / "tmp",
         etc=folder / "etc",
+        rung=rung,
     )
-    command = sandbox_command(box)
-    options = command.open_options()
-    try:
+    with sandbox_command(box).opened() as (argv, descriptors):
         result = subprocess.run(
-            (*prefix, *command.argv(options)),
+            (*prefix, *argv),
             env={},
-            pass_fds=[options],
+            pass_fds=descriptors,
             capture_output=True,
             timeout=_PROBE_SECS,
             check=False,
         )
-    finally:
-        os.close(options)
-    return "" if result.returncode == 0 else result.stderr.decode(errors="replace").strip()
+    said = result.stderr.decode(errors="replace").strip()
+    return "" if result.returncode == 0 else said or f"it ended with {result.returncode}"

@@ -41,6 +41,8 @@ class Options:
     """Port of the internal API, the one service of the host that jobs may reach. 0: none."""
     allow_local_network: bool = False
     allow_unsandboxed: bool = False
+    sandbox: str = ""
+    """The one rung of the file system's ladder to try; empty takes the best that works."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -1,28 +1,28 @@
-"""The sandbox of a program: what it sees of the machine, as which user it runs, as a bubblewrap command line.
+"""The sandbox of a program: what it sees of the machine, as which user it runs, as options of bubblewrap.
 
 Used by the launcher for Actors and by the build driver for build steps; needs nothing but the standard library.
 
 Inside, `/` is an empty read-only file system holding `/usr` and a small part of `/etc` of the host, both read-only,
 private `/tmp` and `/home/actor`, fresh `/proc` and `/dev`, and the mounts asked for. The program has its own
-process, IPC, host name and control group namespaces, no capability, and can gain none. Started by root it runs as
+process, IPC, host name and control group namespaces, no capability, and can gain none; `seccomp` says what it may not
+ask of the kernel. Started by root it runs as
 `JOB_UID`, an unprivileged user that owns nothing on the host; else as the user that started it, in a user
 namespace. The network namespace is inherited from the caller.
 """
 
 import os
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from callboard.executors.base import Mount, MountMode
+from callboard.executors.launcher.runners import BUBBLEWRAP, SandboxCommand, tool
 
 JOB_UID = 64484
 """User and group of sandboxed programs when the launcher runs as root."""
 HOME = "/home/actor"
-BWRAP, SETPRIV, ENV, PRLIMIT = "bwrap", "setpriv", "env", "prlimit"
-_TOOL_PATH = "/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin"
+SETPRIV, ENV, PRLIMIT = "setpriv", "env", "prlimit"
 
 _HOST_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 HOST_ETC = (
@@ -52,6 +52,16 @@ _LOADER_NAMES = frozenset(
 
 
 @dataclass(frozen=True)
+class SystemFolders:
+    """Folders to show in place of the host's own. With `var`, the program may change all of them."""
+
+    usr: Path
+    etc: Path
+    """With files for `hosts` and `resolv.conf` to be mounted on."""
+    var: Path | None = None
+
+
+@dataclass(frozen=True)
 class Sandbox:
     """One program and what it sees. Paths are the host's, except `argv`, `cwd` and the targets of mounts."""
 
@@ -73,41 +83,16 @@ class Sandbox:
     """A prepared `/etc` without `hosts` and `resolv.conf`; None shows the host's files one by one."""
     pids_max: int | None = None
     """Most processes at once, where `can_limit_pids`; control groups do this better."""
-
-
-@dataclass(frozen=True)
-class SandboxCommand:
-    """A command for bubblewrap, to be started with an empty environment:
-
-        fd = command.open_options()
-        subprocess.Popen(command.argv(fd), pass_fds=[fd], env={})
-
-    Its options go through a descriptor because command lines are public and the options hold the environment.
-    """
-
-    options: tuple[str, ...]
-    program: tuple[str, ...]
-
-    def argv(self, options_fd: int) -> tuple[str, ...]:
-        return (_tool(BWRAP), "--args", str(options_fd), "--", *self.program)
-
-    @property
-    def options_bytes(self) -> bytes:
-        """What must be readable at `options_fd`."""
-        return b"".join(os.fsencode(word) + b"\0" for word in self.options)
-
-    def open_options(self) -> int:
-        """A fresh descriptor to the options, not inherited unless passed."""
-        fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
-        os.write(fd, self.options_bytes)
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
+    system: SystemFolders | None = None
+    """None shows the host's, with the `shared_etc`."""
+    rung: str = BUBBLEWRAP
+    """What runs it; of `runners`."""
 
 
 def sandbox_command(box: Sandbox, *, status_fd: int | None = None) -> SandboxCommand:
     """The command that runs `box`. Raises FileNotFoundError when a tool is missing.
 
-    Mounts below `/usr` work also where the host has no such folder. At `status_fd` bubblewrap writes JSON, with
+    Mounts below `/usr` work also where the host has no such folder. At `status_fd` the runner writes JSON, with
     an `exit-code` only when the program was started.
     """
     privileged = os.geteuid() == 0
@@ -122,12 +107,14 @@ def sandbox_command(box: Sandbox, *, status_fd: int | None = None) -> SandboxCom
         *(word for name, value in early.items() for word in ("--setenv", name, value)),
     )
     argv = _limited(box) if can_limit_pids() else box.argv
-    return SandboxCommand(options, _program(argv, late, privileged=privileged))
+    return SandboxCommand(box.rung, options, _program(argv, late, privileged=privileged))
 
 
 def can_limit_pids() -> bool:
     """Whether the sandbox itself can: in a user namespace the kernel counts processes by sandbox."""
-    return os.geteuid() != 0 and shutil.which(PRLIMIT, path=_TOOL_PATH) is not None
+    with suppress(FileNotFoundError):
+        return os.geteuid() != 0 and bool(tool(PRLIMIT))
+    return False
 
 
 def own(folder: Path) -> None:
@@ -162,11 +149,16 @@ def _namespaces(hostname: str, *, privileged: bool) -> list[str]:
 
 
 def _host_view(box: Sandbox) -> list[str]:
-    options = ["--ro-bind", "/usr", "/usr", "--dir", "/etc"]
+    system = box.system
+    how = "--bind" if system and system.var else "--ro-bind"
+    options = [how, str(system.usr if system else "/usr"), "/usr", "--dir", "/etc"]
     for link in _HOST_LINKS:
         options += _shown(Path(link), link)
     resolv_conf = str(box.resolv_conf or "/etc/resolv.conf")
     last = ["--ro-bind-try", resolv_conf, "/etc/resolv.conf"]
+    if system:
+        hosts = ["--ro-bind", str(box.etc / "hosts"), "/etc/hosts"]
+        return [*options, how, str(system.etc), "/etc", *hosts, *last]
     if box.shared_etc:
         options += ["--ro-bind", str(box.shared_etc), "/etc"]
         return [*options, "--ro-bind", str(box.etc / "hosts"), "/etc/hosts", *last]
@@ -183,15 +175,25 @@ def _private_view(box: Sandbox) -> list[str]:
         "/proc",
         "--dev",
         "/dev",
-        "--dir",
-        "/run",
-        "--dir",
-        "/var",
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+        *_run_and_var(box),
         "--dir",
         "/home",
     ]
-    options += ["--bind", str(box.tmp), "/tmp", "--symlink", "/tmp", "/var/tmp"]
+    options += ["--bind", str(box.tmp), "/tmp"]
     return [*options, "--bind", str(box.home), HOME]
+
+
+def _run_and_var(box: Sandbox) -> list[str]:
+    var = box.system.var if box.system else None
+    if var is None:
+        return ["--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
+    return ["--perms", "1777", "--tmpfs", "/run", "--bind", str(var), "/var"]
 
 
 def _mounts(mounts: tuple[Mount, ...]) -> list[str]:
@@ -243,7 +245,7 @@ def _split_environment(
 def _limited(box: Sandbox) -> tuple[str, ...]:
     if box.pids_max is None:
         return box.argv
-    return (_tool(PRLIMIT), f"--nproc={box.pids_max}:{box.pids_max}", "--", *box.argv)
+    return (tool(PRLIMIT), f"--nproc={box.pids_max}:{box.pids_max}", "--", *box.argv)
 
 
 def _program(
@@ -253,14 +255,5 @@ def _program(
         return argv
     user = ("--reuid", str(JOB_UID), "--regid", str(JOB_UID), "--clear-groups")
     rights = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
-    changed = (_tool(ENV), *(f"{name}={value}" for name, value in late.items())) if late else ()
-    return (_tool(SETPRIV), *user, *rights, "--", *changed, *argv)
-
-
-@cache
-def _tool(name: str) -> str:
-    """The tool's place on the host, which is also its place in the sandbox. Raises FileNotFoundError."""
-    found = shutil.which(name, path=_TOOL_PATH)
-    if found is None:
-        raise FileNotFoundError(f"{name} is not installed")
-    return found
+    changed = (tool(ENV), *(f"{name}={value}" for name, value in late.items())) if late else ()
+    return (tool(SETPRIV), *user, *rights, "--", *changed, *argv)

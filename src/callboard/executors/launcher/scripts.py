@@ -15,6 +15,7 @@ from callboard.executors.base import LaunchSpec, Mount
 from callboard.executors.launcher.ladder import RLIMIT, Ladder
 from callboard.executors.launcher.network import Lease
 from callboard.executors.launcher.records import JobFolder, write_private
+from callboard.executors.launcher.runners import NONE
 from callboard.executors.launcher.sandbox import (
     Sandbox,
     own,
@@ -22,7 +23,7 @@ from callboard.executors.launcher.sandbox import (
     write_etc,
     write_hosts,
 )
-from callboard.executors.launcher.spawn import OPTIONS_FD, STATUS_FD
+from callboard.executors.launcher.spawn import FILTER_FD, OPTIONS_FD, STATUS_FD
 from callboard.executors.launcher.surroundings import Surroundings
 
 _HOSTNAME_MAX = 63
@@ -44,14 +45,14 @@ class Setting:
 
 def reports_start(spec: LaunchSpec, ladder: Ladder) -> bool:
     """Whether the status descriptor will tell that the program was started."""
-    return spec.sandboxed and ladder.filesystem != "none"
+    return spec.sandboxed and ladder.filesystem != NONE
 
 
 def write_script(spec: LaunchSpec, setting: Setting) -> Path:
     """Returns where it is. Raises OSError and ValueError; PermissionError if it must not run unprotected."""
     if not spec.sandboxed:
         lines = _bare(spec, setting)
-    elif setting.ladder.filesystem == "none":
+    elif setting.ladder.filesystem == NONE:
         lines = _unprotected(spec, setting)
     else:
         lines = _sandboxed(spec, setting)
@@ -75,14 +76,18 @@ def _sandboxed(spec: LaunchSpec, setting: Setting) -> list[str]:
         resolv_conf=surroundings.resolv_conf,
         shared_etc=setting.shared_etc,
         pids_max=spec.pids_max if setting.ladder.pids == RLIMIT else None,
+        rung=setting.ladder.filesystem,
     )
     for folder in (setting.folder.home, setting.folder.tmp):
         own(folder)
     command = sandbox_command(box, status_fd=STATUS_FD)
     options = setting.folder.path / "options"
     write_private(options, command.options_bytes)
-    words = (*_prefix(setting), *command.argv(OPTIONS_FD))
-    return ["cd /", f"exec {_quoted(words)} {OPTIONS_FD}<{shlex.quote(str(options))}"]
+    call_filter = setting.ladder.call_filter
+    words = (*_prefix(setting), *command.argv(OPTIONS_FD, FILTER_FD if call_filter else None))
+    opened = {OPTIONS_FD: options, **({FILTER_FD: call_filter} if call_filter else {})}
+    redirections = " ".join(f"{fd}<{shlex.quote(str(path))}" for fd, path in opened.items())
+    return ["cd /", f"exec {_quoted(words)} {redirections}"]
 
 
 def _bare(spec: LaunchSpec, setting: Setting) -> list[str]:

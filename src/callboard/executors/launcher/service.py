@@ -39,7 +39,7 @@ class Launcher:
         self._folders = JobFolders(root)
         self._network = network
         self._groups: list[Group] = []
-        ladder = probe(root, cgroups, overlay=overlay, allow_unsandboxed=options.allow_unsandboxed)
+        ladder = probe(root, cgroups, overlay=overlay, options=options)
         self._site = Site(
             loop=self._loop,
             slots=Slots(self._loop, cgroups, network, self._groups.append),

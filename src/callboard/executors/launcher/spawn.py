@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from callboard.executors.launcher import linux
 
-STATUS_FD, OPTIONS_FD = 4, 5
-"""Descriptors of a waiting shell: one to report by, one free for the script to use."""
+STATUS_FD, OPTIONS_FD, FILTER_FD = 4, 5, 6
+"""Descriptors of a waiting shell: one to report by, two free for the script to use."""
 _SHELL = "/bin/sh"
 _WAIT = 'for group do echo 0 >"$group" || exit 126; done; read -r script || exit 0; . "$script"'
 _DEFAULTS = (signal.SIGPIPE, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Hears from bubblewrap whether a job's program was started at all."""
+"""Hears from the sandbox whether a job's program was started at all."""
 
 import json
 import os

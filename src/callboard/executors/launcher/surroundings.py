@@ -17,7 +17,7 @@ class Surroundings:
     """For `Sandbox.resolv_conf`."""
     hostname: str
     filesystem: str
-    """The rung in force: `bubblewrap`, or `none` where steps have to run unprotected."""
+    """The rung in force, of `runners`: for `Sandbox.rung`, unless it is NONE and steps have to run unprotected."""
 
     def environment(self) -> dict[str, str]:
         resolv_conf = str(self.resolv_conf) if self.resolv_conf else None

@@ -17,6 +17,7 @@ from callboard.executors.launcher.loop import READ, Loop
 from callboard.executors.launcher.meter import interface_bytes
 from callboard.executors.launcher.network import Lease
 from callboard.executors.launcher.records import JobFolder, JobFolders
+from callboard.executors.launcher.runners import NONE
 from callboard.executors.launcher.scripts import Setting, write_script
 from callboard.executors.launcher.slots import Slot, Slots
 from callboard.executors.launcher.sources import Sources
@@ -144,8 +145,8 @@ class Workplace:
         self._site.loop.watch(event, READ, fired)
 
     def _main_process(self) -> int | None:
-        """The program itself: below bubblewrap's monitor and the init of its process namespace."""
-        if not self._spec.sandboxed or self._site.ladder.filesystem != "bubblewrap":
+        """The program itself: below the sandbox's outer process and the first one of its process namespace."""
+        if not self._spec.sandboxed or self._site.ladder.filesystem == NONE:
             return self.pid
         init = next(iter(linux.children(self.pid)), None)
         return next(iter(linux.children(init)), None) if init else None
