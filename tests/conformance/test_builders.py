@@ -5,7 +5,7 @@ Builds go through a real executor, and what they make is started by it, as the s
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pytest
 from callboard.builders.base import Builder, BuildResult, BuildSpec
 from callboard.builders.process.builder import ProcessBuilder
 from callboard.builders.sources import write_source_files
-from callboard.executors.base import Exit, ExitCause, LaunchSpec, Mount, MountMode
+from callboard.executors.base import Executor, Exit, ExitCause, LaunchSpec, Mount, MountMode
+from callboard.executors.process import Options, ProcessExecutor
 
 from .conftest import Stage
 
@@ -90,6 +91,12 @@ def replace_field(spec: BuildSpec, name: str, value: object) -> BuildSpec:
     return BuildSpec(
         **{field: getattr(spec, field) for field in spec.__struct_fields__} | {name: value}
     )
+
+
+@pytest.fixture(scope="session")
+def make_executor(api_port: int) -> Callable[[Path], Executor]:
+    """One executor here: the rungs of the sandbox are told apart where executors are tested."""
+    return lambda folder: ProcessExecutor(folder, Options(api_port=api_port))
 
 
 @pytest.fixture(scope="session")
