@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 from bench.http import Client
 from bench.memory import Platform
 from bench.plan import Plan
+from bench.probe import probing
 from bench.report import Goal, Result, Samples
 from bench.server import Server
 from bench.timing import interleaved, timed
@@ -89,7 +89,9 @@ def _many(server: Server, plan: Plan) -> Iterator[Result]:
     path = f"/v2/actor-runs/{newest}"
     platform = Platform(server.pid)
     before_mbytes = platform.own_mbytes()
-    idle = Samples([timed(lambda: client.ask("GET", path)) for _ in range(plan.rounds(500))])
+    with probing(server.port, server.token, path) as probes:
+        time.sleep(plan.rounds(5))
+    idle = Samples(probes)
     batches = [_batch(server, actor_id, count, path) for _ in range(plan.rounds(5))]
     walls = Samples([wall for wall, _ in batches])
     busy = Samples([secs for _, probes in batches for secs in probes])
@@ -105,26 +107,18 @@ def _many(server: Server, plan: Plan) -> Iterator[Result]:
 
 def _batch(server: Server, actor_id: str, count: int, probed: str) -> tuple[float, list[float]]:
     """Seconds until all are answered, and what a request of another client took meanwhile."""
-    over = threading.Event()
-    probes: list[float] = []
     clients = [server.client() for _ in range(count)]
-
-    def probe() -> None:
-        client = server.client()
-        while not over.wait(0.01):
-            probes.append(timed(lambda: client.ask("GET", probed)))
-        client.close()
 
     def run(client: Client) -> None:
         run_sync(client, actor_id, query="?memory=128")
 
-    with ThreadPoolExecutor(count + 1) as threads:
-        probing = threads.submit(probe)
+    with (
+        probing(server.port, server.token, probed) as probes,
+        ThreadPoolExecutor(count) as threads,
+    ):
         begun = time.perf_counter()
         list(threads.map(run, clients))
         wall = time.perf_counter() - begun
-        over.set()
-        probing.result()
     for client in clients:
         client.close()
     return wall, probes
