@@ -34,7 +34,7 @@ def log_topic(log_id: str) -> str:
 
 
 def job_topic(job_id: str) -> str:
-    """Signalled when the run or build of that id changes."""
+    """Signalled when the run or build of that id has ended, or is for others to read than before."""
     return f"job:{job_id}"
 
 
