@@ -115,8 +115,21 @@ class Engine:
                 raise EngineRefused(answer.status, _said(await answer.read()))
             yield answer
 
+    async def chunks(
+        self, answer: aiohttp.ClientResponse, size_bytes: int
+    ) -> AsyncGenerator[bytes]:
+        """The bytes of an answer as they come. Raises EngineGone when it breaks off."""
+        try:
+            async for data in answer.content.iter_any():
+                for start in range(0, len(data), size_bytes):
+                    yield data[start : start + size_bytes]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise EngineGone(self._lost(error)) from error
+
     def _lost(self, error: BaseException) -> str:
-        return f"the container engine at {self.url} does not answer: {error or type(error).__name__}"
+        return (
+            f"the container engine at {self.url} does not answer: {error or type(error).__name__}"
+        )
 
 
 def path_of(*parts: str) -> str:

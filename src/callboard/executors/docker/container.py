@@ -1,0 +1,77 @@
+"""What a container is created with: the limits of a launch and everything that is taken away from its program."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from callboard.executors.base import LaunchSpec, MountMode
+from callboard.executors.launcher.network_lease import HOST_NAME
+from callboard.executors.launcher.sandbox import JOB_UID
+
+INSTANCE_LABEL = "callboard.instance"
+JOB_LABEL = "callboard.job"
+MIB = 1024 * 1024
+_SHARES_PER_CPU = 1024
+_LOG_FILE_MBYTES = 64
+"""The engine keeps the newest two files of this size for a server that is not there to read."""
+
+
+def container_config(
+    spec: LaunchSpec, *, labels: Mapping[str, str], network: str, host_address: str | None
+) -> dict[str, Any]:
+    """The body of the request that creates the container. `host_address` is set when jobs may reach the host."""
+    if spec.image is None:
+        raise ValueError("a container needs an image")
+    return {
+        "Image": spec.image,
+        "Entrypoint": list(spec.argv),
+        "Cmd": [],
+        "Env": [*(f"{name}={value}" for name, value in spec.env.items()), "HOSTNAME"],
+        "WorkingDir": spec.cwd,
+        "User": spec.user or f"{JOB_UID}:{JOB_UID}",
+        "StopSignal": "SIGTERM",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {**labels, JOB_LABEL: spec.job_id},
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "HostConfig": _host_config(spec, network, host_address),
+    }
+
+
+def _host_config(spec: LaunchSpec, network: str, host_address: str | None) -> dict[str, Any]:
+    memory = spec.memory_mbytes * MIB
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "CpuShares": max(2, round(spec.cpus * _SHARES_PER_CPU)),
+        "PidsLimit": spec.pids_max,
+        "ShmSize": memory // 2,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "Init": True,
+        "IpcMode": "private",
+        "NetworkMode": network,
+        "ExtraHosts": [f"{HOST_NAME}:{host_address}"] if host_address else [],
+        "Mounts": [
+            {
+                "Type": "bind",
+                "Source": str(mount.source),
+                "Target": mount.target,
+                "ReadOnly": mount.mode is MountMode.READ_ONLY,
+                "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
+            }
+            for mount in spec.mounts
+            if mount.mode is not MountMode.OVERLAY
+        ],
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": f"{_LOG_FILE_MBYTES}m", "max-file": "2"},
+        },
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def with_disk_limit(config: Mapping[str, Any], disk_mbytes: int) -> dict[str, Any]:
+    """The same, with a limit for what the container may write to its own layer."""
+    host = {**config["HostConfig"], "StorageOpt": {"size": f"{disk_mbytes}m"}}
+    return {**config, "HostConfig": host}

@@ -1,0 +1,149 @@
+"""The containers of one data folder: made, found again by their labels, watched and removed."""
+
+import asyncio
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from callboard.executors.base import LaunchSpec, Mount, MountMode
+from callboard.executors.docker.container import (
+    INSTANCE_LABEL,
+    JOB_LABEL,
+    container_config,
+    with_disk_limit,
+)
+from callboard.executors.docker.engine import Engine, EngineGone, EngineRefused, path_of
+from callboard.executors.docker.shield import Shield
+from callboard.executors.launcher.sandbox import JOB_UID
+
+_RETRY_SECS = 1.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A container of ours, as a listing has it."""
+
+    id: str
+    job_id: str
+    was_started: bool
+
+
+class Containers:
+    """`host_address` is set when jobs may reach services of the host."""
+
+    def __init__(
+        self, engine: Engine, instance: str, network: str, host_address: str | None
+    ) -> None:
+        self._engine = engine
+        self._instance = instance
+        self._network = network
+        self._host_address = host_address
+        self._filter = f"{INSTANCE_LABEL}={instance}"
+
+    async def create(self, spec: LaunchSpec, shield: Shield) -> str:
+        """The id of the job's container; of the one that is there, when it was created before.
+
+        Raises EngineRefused, and ValueError for what no container can be made of.
+        """
+        if spec.image is None:
+            raise ValueError("it was built without a container image; build it again")
+        _check_mounts(spec)
+        config = container_config(
+            spec,
+            labels={INSTANCE_LABEL: self._instance},
+            network=self._network,
+            host_address=self._host_address,
+        )
+        if shield.can_limit_disk:
+            config = with_disk_limit(config, 2 * spec.memory_mbytes)
+        name = f"callboard-{self._instance}-{spec.job_id}"
+        try:
+            made = await self._engine.ask(
+                "POST", "/containers/create", params={"name": name}, body=config
+            )
+        except EngineRefused as error:
+            if not error.is_conflict:
+                raise
+            made = await self._engine.ask("GET", path_of("containers", name, "json"))
+        return made["Id"]
+
+    async def start(self, container_id: str, spec: LaunchSpec) -> None:
+        """Start it, unless it was started before."""
+        for mount in spec.mounts:
+            if mount.mode is MountMode.OVERLAY:
+                await self._copy_in(container_id, mount)
+        await self._engine.ask("POST", path_of("containers", container_id, "start"))
+
+    async def _copy_in(self, container_id: str, mount: Mount) -> None:
+        """What the job writes there is its own, and goes with its container."""
+        content = await asyncio.to_thread(_packed, mount)
+        path = path_of("containers", container_id, "archive")
+        await self._engine.ask("PUT", path, params={"path": "/"}, body=content)
+
+    async def remove(self, container_id: str) -> None:
+        """With all that it wrote. Harmless when it is gone, or going."""
+        path = path_of("containers", container_id)
+        try:
+            await self._engine.ask("DELETE", path, params={"force": "1", "v": "1"})
+        except EngineRefused as error:
+            if not (error.is_missing or error.is_conflict):
+                raise
+
+    async def all(self) -> list[Found]:
+        params = {"all": "1", "filters": json.dumps({"label": [self._filter]})}
+        listed = await self._engine.ask("GET", "/containers/json", params=params)
+        return [
+            Found(one["Id"], one["Labels"].get(JOB_LABEL, ""), one["State"] != "created")
+            for one in listed
+        ]
+
+    async def watch_memory(self, on_kill: Callable[[str], None]) -> None:
+        """Call with the id of each job of which the kernel kills a process for want of memory."""
+        filters = {"type": ["container"], "event": ["oom"], "label": [self._filter]}
+        params = {"filters": json.dumps(filters)}
+        while True:
+            try:
+                async with self._engine.answer("GET", "/events", params=params) as answer:
+                    async for line in answer.content:
+                        if line.strip():
+                            on_kill(_job_of(line))
+            except (EngineGone, EngineRefused, OSError, ValueError):
+                pass  # what was missed meanwhile shows when the container ends
+            await asyncio.sleep(_RETRY_SECS)
+
+
+class _Actor(msgspec.Struct):
+    attributes: dict[str, str] = msgspec.field(name="Attributes", default_factory=dict[str, str])
+
+
+class _Event(msgspec.Struct):
+    actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
+
+
+def _job_of(line: bytes) -> str:
+    return msgspec.json.decode(line, type=_Event).actor.attributes.get(JOB_LABEL, "")
+
+
+def _check_mounts(spec: LaunchSpec) -> None:
+    for mount in spec.mounts:
+        if not Path(mount.source).exists():
+            raise ValueError(f"{mount.source} does not exist")
+
+
+def _packed(mount: Mount) -> bytes:
+    """The folder as an archive to be unpacked at `/`, everything in it the job's own."""
+
+    def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = JOB_UID
+        entry.uname = entry.gname = ""
+        return entry
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(mount.source, arcname=mount.target.lstrip("/"), filter=own)
+    return buffer.getvalue()

@@ -1,0 +1,158 @@
+"""Copies a container's log to ours as it grows. A server that is killed and started again goes on where it stopped.
+
+Where that is stands in a file of the job's, `cursor`: written before the lines it speaks of, and holding how long
+the log was then, so that the log itself tells whether those lines were written. No line is missing, none there twice.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from callboard.executors.docker.cutting import EntryCutter
+from callboard.executors.docker.engine import Engine, path_of
+from callboard.executors.docker.entries import Entry, EntryReader
+from callboard.executors.launcher.logfile import LogFile, timestamp
+
+_CHUNK_BYTES = 128 * 1024
+_TAIL_BYTES = 400
+
+
+@dataclass(frozen=True)
+class Position:
+    """After the entry number `count` of those with this stamp; at the start when there is none."""
+
+    stamp: str = ""
+    count: int = 0
+
+    def after(self, entry: Entry) -> "Position":
+        return Position(entry.stamp, self.count + 1 if entry.stamp == self.stamp else 1)
+
+
+class Cursor:
+    """The position up to which a log is written, in a file that a crash leaves whole or as it was."""
+
+    def __init__(self, path: Path, log_path: Path) -> None:
+        self._path, self._log_path = path, log_path
+
+    def load(self) -> Position:
+        try:
+            saved: Mapping[str, Any] = json.loads(self._path.read_bytes())
+            is_written = self._log_path.stat().st_size != saved["log_bytes"]
+            return Position(*saved["after" if is_written else "before"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return Position()
+
+    def save(self, before: Position, after: Position, log_bytes: int) -> None:
+        """To be followed at once by the writing of the lines between the two."""
+        saved = {
+            "log_bytes": log_bytes,
+            "before": [before.stamp, before.count],
+            "after": [after.stamp, after.count],
+        }
+        fresh = self._path.with_name("cursor.new")
+        fresh.write_text(json.dumps(saved))
+        fresh.replace(self._path)
+
+
+class Follower:
+    """One container's log. `grew` is called when lines have been written.
+
+    A log that cannot be written, for want of disk space, costs lines but never the job.
+    """
+
+    def __init__(
+        self, folder: Path, log_path: Path, secrets: tuple[str, ...], grew: Callable[[], None]
+    ) -> None:
+        self._cursor = Cursor(folder / "cursor", log_path)
+        self._log_path = log_path
+        self._cutter = EntryCutter(secrets)
+        self._grew = grew
+        self._at = self._read_to = self._cursor.load()
+        self._log = LogFile(log_path)
+        self._unwritten_bytes = 0
+        self._tail = b""
+
+    @property
+    def last_line(self) -> str:
+        """The end of the last line printed, secrets covered."""
+        last = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
+        return last.partition(b" ")[2].decode(errors="replace")
+
+    async def follow(self, engine: Engine, container_id: str, *, to_the_end: bool = True) -> None:
+        """Copy until the container has ended, or with `to_the_end` False what there is. Raises EngineGone.
+
+        May be called again after a failure.
+        """
+        params = {
+            "stdout": "1",
+            "stderr": "1",
+            "timestamps": "1",
+            "follow": "1" if to_the_end else "0",
+            "since": _since(self._read_to),
+        }
+        reader, seen = EntryReader(), _Skipping(self._read_to)
+        path = path_of("containers", container_id, "logs")
+        async with engine.answer("GET", path, params=params) as answer:
+            async for data in engine.chunks(answer, _CHUNK_BYTES):
+                self._take([entry for entry in reader.feed(data) if seen.is_new(entry)])
+
+    def close(self, note: str = "") -> None:
+        """Write what is left, then `note` as a line of the platform's own."""
+        self._write(self._cutter.finish(), self._read_to)
+        if self._unwritten_bytes:
+            self._note(f"{self._unwritten_bytes} bytes of output could not be written to the log.")
+        if note:
+            self._note(note)
+        self._log.close()
+
+    def _take(self, entries: list[Entry]) -> None:
+        lines: list[bytes] = []
+        settled = self._at
+        for entry in entries:
+            self._read_to = self._read_to.after(entry)
+            lines.append(self._cutter.feed(entry))
+            if self._cutter.is_between_lines:
+                settled = self._read_to
+        self._write(b"".join(lines), settled)
+
+    def _note(self, text: str) -> None:
+        self._write(timestamp() + b" ACTOR: " + text.encode() + b"\n", self._at)
+
+    def _write(self, lines: bytes, settled: Position) -> None:
+        if not lines:
+            return
+        self._tail = lines[-_TAIL_BYTES:]
+        try:
+            self._cursor.save(self._at, settled, os.stat(self._log_path).st_size)
+            self._log.write(lines)
+        except OSError:
+            self._unwritten_bytes += len(lines)
+        self._at = settled
+        self._grew()
+
+
+class _Skipping:
+    """`since` is inclusive: the entries of its own stamp that were read before come again."""
+
+    def __init__(self, position: Position) -> None:
+        self._stamp, self._left = position.stamp, position.count
+
+    def is_new(self, entry: Entry) -> bool:
+        if self._left and entry.stamp == self._stamp:
+            self._left -= 1
+            return False
+        return True
+
+
+def _since(position: Position) -> str:
+    """The stamp as seconds and nanoseconds, as the engine wants it."""
+    whole, _, fraction = position.stamp.removesuffix("Z").partition(".")
+    with suppress(ValueError):
+        seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+        return f"{int(seconds)}.{fraction.ljust(9, '0')}"
+    return "0"

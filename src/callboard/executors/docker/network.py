@@ -1,0 +1,141 @@
+"""The network of the jobs: a bridge of the engine's with rules of ours.
+
+From it a job reaches the API at the bridge's own address, name servers, and the outside. Where this process may load
+nftables rules, the same ones as for jobs without containers keep it off the machine's other services, the other jobs
+and cloud metadata; where it may not, the engine's own separation is all there is, and the rung says so.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from callboard.executors.docker.container import INSTANCE_LABEL
+from callboard.executors.docker.engine import Engine, EngineRefused, path_of
+from callboard.executors.launcher import network_firewall as firewall
+from callboard.executors.launcher import network_resolver as resolver
+from callboard.executors.launcher.network_registry import Claim
+
+FIREWALLED, BARE = "docker-bridge+nftables", "docker-bridge"
+_BRIDGED_IS_FILTERED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_NO_LOCK = -1
+
+
+@dataclass(frozen=True)
+class JobNetwork:
+    """The network, ready. `gateway` is the machine's own address in it."""
+
+    name: str
+    gateway: str
+    rung: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def network_name(instance: str) -> str:
+    return f"callboard-{instance}"
+
+
+async def open_network(
+    engine: Engine, instance: str, *, api_port: int, allow_local: bool
+) -> JobNetwork:
+    """Make the network unless it is there, and load the rules anew. Raises EngineGone, EngineRefused."""
+    name = network_name(instance)
+    subnet, gateway = _addresses(await _made(engine, name, instance))
+    claim = Claim(instance, subnet, _NO_LOCK)
+    if str(claim.gateway) != gateway:
+        why = f"the engine gave the bridge the unusual address {gateway}"
+        return JobNetwork(name, gateway, BARE, (_unguarded(why),))
+    try:
+        await asyncio.to_thread(_guard, claim, api_port=api_port, allow_local=allow_local)
+    except OSError as error:
+        return JobNetwork(name, gateway, BARE, (_unguarded(str(error)),))
+    return JobNetwork(name, gateway, FIREWALLED, tuple(_notes()))
+
+
+async def close_network(engine: Engine, instance: str) -> None:
+    """Remove network and rules, as far as they are there. Its containers must be gone."""
+    with suppress(EngineRefused):
+        network = await engine.ask("GET", path_of("networks", network_name(instance)))
+        subnet, _ = _addresses(network)
+        await engine.ask("DELETE", path_of("networks", network_name(instance)))
+        await asyncio.to_thread(_unguard, Claim(instance, subnet, _NO_LOCK))
+
+
+async def _made(engine: Engine, name: str, instance: str) -> Mapping[str, Any]:
+    path = path_of("networks", name)
+    try:
+        return await engine.ask("GET", path)
+    except EngineRefused as error:
+        if not error.is_missing:
+            raise
+    bridge = Claim(instance, IPv4Network("0.0.0.0/0"), _NO_LOCK).bridge
+    body = {
+        "Name": name,
+        "Driver": "bridge",
+        "CheckDuplicate": True,
+        "Labels": {INSTANCE_LABEL: instance},
+        "Options": {
+            "com.docker.network.bridge.name": bridge,
+            "com.docker.network.bridge.enable_icc": "false",
+        },
+    }
+    with suppress(EngineRefused):  # made by another since: then it is there
+        await engine.ask("POST", "/networks/create", body=body)
+    return await engine.ask("GET", path)
+
+
+def _addresses(network: Mapping[str, Any]) -> tuple[IPv4Network, str]:
+    for config in network["IPAM"]["Config"]:
+        subnet = config.get("Subnet", "")
+        if ":" not in subnet:
+            chosen = IPv4Network(subnet)
+            return chosen, str(config.get("Gateway") or chosen[1]).partition("/")[0]
+    raise EngineRefused(500, f"the network {network['Name']} has no IPv4 addresses")
+
+
+def _guard(claim: Claim, *, api_port: int, allow_local: bool) -> None:
+    """Raises OSError when this process may not."""
+    if shutil.which("nft") is None:
+        raise OSError("nft is not installed")
+    if not Path("/sys/class/net", claim.bridge).exists():
+        raise OSError("the engine runs in another network than this server")
+    resolvers = resolver.read_resolvers(resolver.SOURCES)
+    policy = firewall.Policy(api_port, allow_local, resolvers.nameservers)
+    if allow_local:
+        setting = Path("/proc/sys/net/ipv4/conf", claim.bridge, "route_localnet")
+        setting.write_text("1")
+    firewall.install(claim, policy)
+    firewall.withdraw_from_other_firewalls(claim)
+    firewall.tell_other_firewalls(claim)
+
+
+def _unguard(claim: Claim) -> None:
+    if shutil.which("nft") is None:
+        return
+    with suppress(OSError):
+        firewall.withdraw_from_other_firewalls(claim)
+        firewall.remove(claim)
+
+
+def _notes() -> list[str]:
+    try:
+        filtered = _BRIDGED_IS_FILTERED.read_text().strip() == "1"
+    except OSError:
+        filtered = False
+    if filtered:
+        return []
+    return [
+        "Runs may reach one another: the kernel does not filter what stays on a bridge. "
+        "Load the module br_netfilter."
+    ]
+
+
+def _unguarded(why: str) -> str:
+    return (
+        "Runs reach services of this machine that listen on all its addresses, and cloud metadata: "
+        f"no rules could be loaded ({why})."
+    )

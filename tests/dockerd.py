@@ -1,0 +1,94 @@
+"""A container engine of the tests' own: its images, containers and networks are gone when it is."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+_START_SECS = 40
+_STOP_SECS = 60
+
+
+class NoEngine(Exception):
+    """No engine can be started here; the message says why."""
+
+
+class Dockerd:
+    """`dockerd` on folders and a socket of its own, without rules in the machine's firewall."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="callboard-dockerd-"))
+        self._socket = self._folder / "docker.sock"
+        self._log = self._folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Raises NoEngine."""
+        program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        if program is None:
+            raise NoEngine("dockerd is not installed")
+        if os.geteuid() != 0:
+            raise NoEngine("dockerd needs root")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(program, "--data-root", str(self._folder / "data")),
+                    *("--exec-root", str(self._folder / "exec")),
+                    *("--pidfile", str(self._folder / "pid"), "--host", self.url),
+                    *("--config-file", str(self._folder / "none.json")),
+                    *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+                    *("--storage-driver", "overlay2"),
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait()
+        return self
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        end = time.monotonic() + _START_SECS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                said = self._log.read_text(errors="replace").splitlines()[-1:]
+                self.stop()
+                raise NoEngine(f"dockerd does not start: {said}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self._socket))
+                client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b"200 OK" in client.recv(100)
+            except OSError:
+                return False
+
+    def stop(self) -> None:
+        """Its containers are ended with it."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+            point = line.split()[4]
+            if point.startswith(str(self._folder)):
+                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
