@@ -26,6 +26,7 @@ from callboard.builds.service import BuildService, find_tag_entry
 from callboard.builds.sourcing import Sourcing
 from callboard.builds.supervisor import BuildSupervisor
 from callboard.config import Settings
+from callboard.core.actor_urls import ActorUrls
 from callboard.core.caller import Caller
 from callboard.core.signals import Signals
 from callboard.datadir import DataDir, write_secret
@@ -37,8 +38,8 @@ from callboard.executors.process import Options, ProcessExecutor
 from callboard.health import Health
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
-from callboard.jobs.observer import JobObserver
 from callboard.jobs.machine import machine_memory_mbytes
+from callboard.jobs.observer import JobObserver
 from callboard.key_value_stores.endpoints import KeyValueStoreEndpoints
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.endpoints import LogEndpoints
@@ -125,7 +126,11 @@ class Callboard:
             public_url=self.url,
             proxy_host=host,
             proxy_port=int(port),
+            gateway_host=self.settings.gateway_host,
         )
+
+    def actor_urls(self) -> ActorUrls:
+        return ActorUrls(self.url, self.settings.gateway_host)
 
     def own_urls(self) -> OwnUrls:
         """For builds whose sources lie in this server's own key-value stores."""
@@ -250,7 +255,7 @@ class Callboard:
             events,
             vault,
             settings,
-            public_url=lambda: self.url,
+            actor_urls=self.actor_urls,
         )
         sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
         tasks = TaskService(db, runs, max_tasks=caps.tasks)
@@ -268,6 +273,7 @@ class Callboard:
             actors=ActorEndpoints(
                 ActorService(db, versions, find_build=find_tag_entry, max_actors=caps.actors),
                 VersionService(db, versions, find=own_actor),
+                urls=self.actor_urls,
             ),
             builds=BuildEndpoints(
                 BuildService(
@@ -282,7 +288,7 @@ class Callboard:
             changes=RunChangeEndpoints(
                 RunChanges(db, runs, self._runs, stores, budget, vault, logs), run_endpoints
             ),
-            tasks=TaskEndpoints(tasks, run_endpoints, sync),
+            tasks=TaskEndpoints(tasks, run_endpoints, sync, urls=self.actor_urls),
             schedules=ScheduleEndpoints(ScheduleService(db, signals, max_schedules=caps.schedules)),
             datasets=DatasetEndpoints(datasets),
             stores=KeyValueStoreEndpoints(stores),

@@ -18,6 +18,7 @@ from callboard.core.caps import Caps
 
 ENV_PREFIX = "CALLBOARD_"
 CONFIG_FILE_VARIABLE = "CALLBOARD_CONFIG"
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 _POSITIVE = (
     "max_actors",
     "max_tasks",
@@ -72,6 +73,12 @@ class Settings:
     internal_url: str | None = _setting(
         None,
         "Base URL under which Actors reach the API, without /v2. Default: found by the server.",
+    )
+    gateway_host: str | None = _setting(
+        None,
+        "Domain below which Actors' own web servers have names, such as actors.example.com: a wildcard of it "
+        "has to lead to this server. On one machine localhost will do for browsers and curl. "
+        "Default: they have paths of the base URL.",
     )
     sync_wait_secs: float = _setting(
         300.0, "How long a synchronous run is held before it is answered with 408. The run goes on."
@@ -238,6 +245,10 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidSetting(f'There is no executor "{settings.executor}". Use: process.')
     if settings.sync_wait_secs <= 0:
         raise InvalidSetting("sync_wait_secs must be more than 0.")
+    if settings.gateway_host is not None and not _HOST.fullmatch(settings.gateway_host):
+        raise InvalidSetting(
+            f'gateway_host must be a domain, like actors.example.com, not "{settings.gateway_host}".'
+        )
     for upstream in settings.proxy_upstreams:
         _check_upstream(upstream)
     if settings.missed_schedules not in ("once", "skip"):

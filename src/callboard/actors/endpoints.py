@@ -1,9 +1,12 @@
 """Handlers for Actors, versions and environment variables."""
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import Any
 
 from starlette.responses import Response
 
+from callboard.actors.model import Actor, ActorVersion
 from callboard.actors.schemas import (
     ActorBody,
     EnvVarBody,
@@ -19,6 +22,7 @@ from callboard.api.call import Call
 from callboard.api.pagination import list_wire, page_request, page_wire
 from callboard.api.refs import Ref, parse_ref
 from callboard.api.responses import data_response, no_content
+from callboard.core.actor_urls import ActorUrls
 
 
 class SortBy(StrEnum):
@@ -31,9 +35,15 @@ def actor_ref(call: Call) -> Ref:
 
 
 class ActorEndpoints:
-    def __init__(self, actors: ActorService, versions: VersionService) -> None:
+    def __init__(
+        self, actors: ActorService, versions: VersionService, *, urls: Callable[[], ActorUrls]
+    ) -> None:
         self._actors = actors
         self._versions = versions
+        self._urls = urls
+
+    def _wire(self, actor: Actor, versions: Sequence[ActorVersion]) -> dict[str, Any]:
+        return actor_wire(actor, versions, urls=self._urls())
 
     async def page(self, call: Call) -> Response:
         request = page_request(call.query)
@@ -44,18 +54,18 @@ class ActorEndpoints:
     async def create(self, call: Call) -> Response:
         actor, versions = await self._actors.create(call.user, await call.parsed(ActorBody))
         return data_response(
-            actor_wire(actor, versions),
+            self._wire(actor, versions),
             status=201,
             location=f"{call.base_url}/v2/actors/{actor.id}",
         )
 
     async def get(self, call: Call) -> Response:
-        return data_response(actor_wire(*await self._actors.get(call.caller, actor_ref(call))))
+        return data_response(self._wire(*await self._actors.get(call.caller, actor_ref(call))))
 
     async def update(self, call: Call) -> Response:
         body = await call.parsed(ActorBody)
         return data_response(
-            actor_wire(*await self._actors.update(call.user, actor_ref(call), body))
+            self._wire(*await self._actors.update(call.user, actor_ref(call), body))
         )
 
     async def delete(self, call: Call) -> Response:

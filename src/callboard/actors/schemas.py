@@ -8,6 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from callboard.actors.deploy_keys import public_deploy_key
 from callboard.actors.model import Actor, ActorVersion, EnvVar, PermissionLevel, SourceType
+from callboard.actors.standby import StandbyBody, standby_config
+from callboard.core.actor_urls import ActorUrls
 from callboard.core.clock import iso, iso_or_none
 
 
@@ -61,7 +63,7 @@ class ActorBody(msgspec.Struct, rename="camel"):
     categories: list[str] | UnsetType | None = UNSET
     default_run_options: DefaultRunOptions | UnsetType | None = UNSET
     tagged_builds: dict[str, dict[str, Any] | None] | UnsetType | None = UNSET
-    actor_standby: dict[str, Any] | UnsetType | None = UNSET
+    actor_standby: StandbyBody | UnsetType | None = UNSET
     example_run_input: ExampleRunInput | UnsetType | None = UNSET
     is_deprecated: bool | UnsetType | None = UNSET
     picture_url: str | UnsetType | None = UNSET
@@ -77,7 +79,6 @@ KEPT_FIELDS = (
     "pricing_infos",
     "categories",
     "default_run_options",
-    "actor_standby",
     "example_run_input",
     "is_deprecated",
     "picture_url",
@@ -132,7 +133,10 @@ def stats_wire(actor: Actor, *, total_builds: int) -> dict[str, Any]:
     }
 
 
-def actor_wire(actor: Actor, versions: Sequence[ActorVersion]) -> dict[str, Any]:
+def actor_wire(
+    actor: Actor, versions: Sequence[ActorVersion], *, urls: ActorUrls
+) -> dict[str, Any]:
+    standby_url = urls.standby_actor(actor.id, username=actor.username, name=actor.name)
     return {
         "id": actor.id,
         "userId": actor.user_id,
@@ -150,6 +154,7 @@ def actor_wire(actor: Actor, versions: Sequence[ActorVersion]) -> dict[str, Any]
         **{name: value for name, value in actor.fields.items() if value is not None},
         **({"deploymentKey": key} if (key := public_deploy_key(actor)) else {}),
         "defaultRunOptions": actor.default_run_options,
+        "standbyUrl": standby_url if standby_config(actor.fields).is_enabled else None,
         "taggedBuilds": actor.tagged_builds,
         "stats": stats_wire(actor, total_builds=sum(version.last_build for version in versions)),
         "versions": [version_wire(version) for version in versions],

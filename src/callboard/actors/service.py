@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -22,6 +22,7 @@ from callboard.actors.errors import (
 from callboard.actors.model import BUILD_TAG, NAME, Actor, ActorVersion
 from callboard.actors.pricing import checked_pricing
 from callboard.actors.schemas import KEPT_FIELDS, ActorBody, given_fields
+from callboard.actors.standby import merged_standby
 from callboard.actors.versions import VersionMaker, save_versions
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import ById, ByName, Ref
@@ -111,7 +112,7 @@ class ActorService:
             created_at=at,
             modified_at=at,
             is_public=bool(body.is_public),
-            fields=_kept_fields(body),
+            fields=_kept_fields(body, {}),
             tagged_builds={},
             keys=new_deploy_key(self._versions.vault, actor_id),
             stats={},
@@ -158,7 +159,7 @@ class ActorService:
             actor,
             name=_checked_name(body.name) if isinstance(body.name, str) else actor.name,
             is_public=actor.is_public if body.is_public is UNSET else bool(body.is_public),
-            fields=actor.fields | _kept_fields(body),
+            fields=actor.fields | _kept_fields(body, actor.fields),
             tagged_builds=self._patched_tags(tx, actor, body),
             modified_at=clock.now(),
         )
@@ -205,8 +206,10 @@ class ActorService:
             raise ActorNameNotUnique from error
 
 
-def _kept_fields(body: ActorBody) -> dict[str, Any]:
+def _kept_fields(body: ActorBody, before: Mapping[str, Any]) -> dict[str, Any]:
     kept = given_fields(body, KEPT_FIELDS)
+    if not isinstance(body.actor_standby, UnsetType):
+        kept["actorStandby"] = merged_standby(before.get("actorStandby"), body.actor_standby)
     if kept.get("pricingInfos"):
         kept["pricingInfos"] = checked_pricing(kept["pricingInfos"], clock.now())
     return kept

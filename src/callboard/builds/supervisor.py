@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from callboard.actors import repository as actor_rows
 from callboard.actors.model import Actor
+from callboard.actors.standby import turned_on
 from callboard.actors.versions import VersionMaker
 from callboard.builders.base import Builder, BuildResult, BuildSpec
 from callboard.builds import repository
@@ -282,5 +283,6 @@ def _end(tx: Connection, build: Build, status: JobStatus, message: str, **extra:
     actor = actor_rows.by_id(tx, build.actor_id)
     if status is JobStatus.SUCCEEDED and ended.tag and actor is not None:
         tags = {**actor.tagged_builds, ended.tag: tag_entry(ended)}
-        actor_rows.change_actor(tx, actor.id, tagged_builds=tags)
+        fields = turned_on(actor.fields, ended.definition)
+        actor_rows.change_actor(tx, actor.id, tagged_builds=tags, fields=fields)
     publish(tx, build_event(_END_EVENT[status], ended))

@@ -1,6 +1,7 @@
 """Jobs in the executor's hands, with stops that may come before the start has returned."""
 
 import asyncio
+import socket
 from collections.abc import Collection
 
 from callboard.executors.base import Executor, Exit, Handle, LaunchSpec
@@ -13,14 +14,24 @@ class Launches:
         self._executor = executor
         self._handles: dict[str, Handle] = {}
         self._stops: dict[str, float] = {}
+        self._ports: dict[str, int] = {}
 
     async def run(self, spec: LaunchSpec) -> Exit:
         """Start the job, or find it again when it was started before, and return how it ended."""
         handle = await self._executor.start(spec)
         self._handles[spec.job_id] = handle
+        if spec.web_server_port is not None:
+            self._ports[spec.job_id] = spec.web_server_port
         if spec.job_id in self._stops:
             await self._executor.stop(handle, grace_secs=self._stops[spec.job_id])
         return await self._executor.wait(handle)
+
+    async def connect(self, job_id: str) -> socket.socket:
+        """A connection to the job's web server. Raises OSError when there is none, or not yet."""
+        handle, port = self._handles.get(job_id), self._ports.get(job_id)
+        if handle is None or port is None:
+            raise ConnectionRefusedError("the job has not been started")
+        return await self._executor.connect(handle, port)
 
     async def stop(self, job_id: str, *, grace_secs: float = 0) -> None:
         """End the job; harmless when it has ended."""
@@ -35,6 +46,7 @@ class Launches:
         if handle is not None:
             await self._drop(handle)
         self._stops.pop(job_id, None)
+        self._ports.pop(job_id, None)
         self._handles.pop(job_id, None)
 
     async def drop_all_but(self, job_ids: Collection[str]) -> None:
@@ -51,6 +63,7 @@ class Launches:
     async def forget(self, job_id: str) -> None:
         """Drop what is kept of the job, once its end is on record."""
         self._stops.pop(job_id, None)
+        self._ports.pop(job_id, None)
         handle = self._handles.pop(job_id, None)
         if handle is not None:
             await self._executor.forget(handle)

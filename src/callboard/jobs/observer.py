@@ -25,6 +25,7 @@ class JobObserver:
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._newest: dict[str, Stats] = {}
+        self._serving: set[str] = set()
 
     def log_grew(self, log_id: str) -> None:
         self._signals.notify(log_topic(log_id))
@@ -37,5 +38,13 @@ class JobObserver:
     def newest(self, owner_id: str) -> Stats | None:
         return self._newest.get(owner_id)
 
+    def note_serving(self, owner_id: str) -> None:
+        """The run's own web server has been reached."""
+        self._serving.add(owner_id)
+
+    def is_serving(self, owner_id: str) -> bool:
+        return owner_id in self._serving
+
     def forget(self, owner_id: str) -> None:
         self._newest.pop(owner_id, None)
+        self._serving.discard(owner_id)

@@ -56,7 +56,12 @@ class RunEndpoints:
 
     def wire(self, run: Run) -> dict[str, object]:
         live = None if run.status.is_terminal else self._observer.newest(run.id)
-        return run_wire(run, container_url=self._addresses().container_url(run.id), live_stats=live)
+        return run_wire(
+            run,
+            container_url=self._addresses().actor_urls.container(run.id),
+            is_serving=self._observer.is_serving(run.id),
+            live_stats=live,
+        )
 
     async def start_of_actor(self, call: Call) -> Run:
         """Start the run that a call on an Actor asks for."""

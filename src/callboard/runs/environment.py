@@ -7,11 +7,12 @@ from datetime import timedelta
 import msgspec
 
 from callboard.actors.model import Actor
+from callboard.actors.standby import standby_config
 from callboard.builds.model import Build
+from callboard.core.actor_urls import ActorUrls
 from callboard.core.clock import from_millis, iso
 from callboard.runs.model import Run
-
-WEB_SERVER_PORT = 4321
+from callboard.runs.web_port import VARIABLE, web_server_port
 
 _OLDER_NAMES = {
     "ACTOR_ID": ("APIFY_ACTOR_ID", "APIFY_ACT_ID"),
@@ -44,13 +45,16 @@ class Addresses:
     proxy_host: str
     proxy_port: int
     """Where runs reach the proxy."""
+    gateway_host: str | None = None
+    """Below which Actors' own web servers have names; None: they have paths of the public URL."""
 
     def events_url(self, run_id: str, token: str) -> str:
         scheme, _, rest = self.internal_url.partition("://")
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/events/{run_id}?token={token}"
 
-    def container_url(self, run_id: str) -> str:
-        return f"{self.public_url}/containers/{run_id}"
+    @property
+    def actor_urls(self) -> ActorUrls:
+        return ActorUrls(self.public_url, self.gateway_host)
 
 
 def run_environment(
@@ -65,7 +69,7 @@ def run_environment(
     custom: Mapping[str, str],
 ) -> dict[str, str]:
     """The platform's variables, over the version's own ones; only the web server port is the version's to choose."""
-    port = custom.get("ACTOR_WEB_SERVER_PORT", str(WEB_SERVER_PORT))
+    urls = addresses.actor_urls
     values: dict[str, str | None] = {
         "ACTOR_ID": actor.id,
         "ACTOR_FULL_NAME": actor.full_name,
@@ -86,8 +90,13 @@ def run_environment(
         "ACTOR_PERMISSION_LEVEL": run.permission_level,
         "ACTOR_MAX_PAID_DATASET_ITEMS": _text(run.options.get("maxItems")),
         "ACTOR_MAX_TOTAL_CHARGE_USD": _text(run.options.get("maxTotalChargeUsd")),
-        "ACTOR_WEB_SERVER_URL": addresses.container_url(run.id),
-        "ACTOR_WEB_SERVER_PORT": port,
+        "ACTOR_WEB_SERVER_URL": urls.container(run.id),
+        VARIABLE: str(web_server_port(custom, run.attempts.web_server_port)),
+        "ACTOR_STANDBY_URL": urls.standby_actor(
+            actor.id, username=actor.username, name=actor.name
+        )
+        if standby_config(actor.fields).is_enabled
+        else None,
         "ACTOR_EVENTS_WEBSOCKET_URL": addresses.events_url(run.id, token),
         "APIFY_TOKEN": token,
         "APIFY_USER_ID": run.user_id,

@@ -23,6 +23,7 @@ from callboard.logs.service import LogService
 from callboard.runs.environment import Addresses, run_environment
 from callboard.runs.keys import input_keys
 from callboard.runs.model import Run
+from callboard.runs.web_port import VARIABLE
 from callboard.users import repository as user_rows
 
 REDACT_FROM_CHARS = 4
@@ -109,6 +110,7 @@ class RunLauncher:
             memory_mbytes=run.memory_mbytes,
             cpus=run.memory_mbytes / CPU_MBYTES,
             timeout_secs=_seconds_left(run),
+            web_server_port=int(environment[VARIABLE]),
             mounts=tuple(
                 Mount(folder / mount.source, mount.target, MountMode(mount.mode))
                 for mount in image.mounts

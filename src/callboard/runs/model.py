@@ -31,6 +31,8 @@ class Attempts:
     """Time spent by attempts before the last resurrection."""
     compute_units: float = 0
     """Used by attempts before the last resurrection."""
+    web_server_port: int | None = None
+    """Its own one, where runs share the network of their host."""
 
 
 @dataclass(frozen=True)

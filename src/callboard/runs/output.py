@@ -3,6 +3,7 @@
 import re
 from typing import Any, cast
 
+from callboard.core.actor_urls import ActorUrls
 from callboard.runs.model import Run
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.\-]{1,200})\s*\}\}")
@@ -12,13 +13,13 @@ _MISSING = ""
 """Stands where a template names what there is not."""
 
 
-def output_of(definition: dict[str, Any], run: Run, *, public_url: str) -> dict[str, str] | None:
+def output_of(definition: dict[str, Any], run: Run, *, urls: ActorUrls) -> dict[str, str] | None:
     """The map of the definition's output schema, None when it has none. Parts that make no sense are left out."""
     schema = _object(definition.get("output") or definition.get("outputSchema"))
     if "properties" not in schema:
         return None
     properties = _object(schema["properties"])
-    known = _variables(run, public_url)
+    known = _variables(run, urls)
     templates = {
         name: _object(field).get("template")
         for name, field in list(properties.items())[:_MAX_PROPERTIES]
@@ -47,9 +48,9 @@ def _look_up(path: str, known: dict[str, Any]) -> str:
     return _MISSING if value is None or isinstance(value, (dict, list)) else str(value)
 
 
-def _variables(run: Run, public_url: str) -> dict[str, Any]:
-    api = f"{public_url}/v2"
-    page = f"{public_url}/console/runs/{run.id}"
+def _variables(run: Run, urls: ActorUrls) -> dict[str, Any]:
+    api = f"{urls.base_url}/v2"
+    page = f"{urls.base_url}/console/runs/{run.id}"
     datasets = f"{api}/datasets/"
     stores = f"{api}/key-value-stores/"
     return {
@@ -67,7 +68,7 @@ def _variables(run: Run, public_url: str) -> dict[str, Any]:
             "buildId": run.build_id,
             "buildNumber": run.build_number,
             "actorTaskId": run.task_id,
-            "containerUrl": f"{public_url}/containers/{run.id}",
+            "containerUrl": urls.container(run.id),
             "defaultDatasetId": run.default_dataset_id,
             "defaultKeyValueStoreId": run.default_key_value_store_id,
             "defaultRequestQueueId": run.default_request_queue_id,

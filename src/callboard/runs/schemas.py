@@ -58,7 +58,11 @@ def _present_stats(run: Run, live_stats: Stats | None) -> dict[str, Any]:
 
 
 def run_wire(
-    run: Run, *, container_url: str | None = None, live_stats: Stats | None = None
+    run: Run,
+    *,
+    container_url: str | None = None,
+    is_serving: bool = False,
+    live_stats: Stats | None = None,
 ) -> dict[str, Any]:
     """A run object. `live_stats` are newer figures than the stored ones."""
     wire: dict[str, Any] = {
@@ -82,7 +86,7 @@ def run_wire(
         "defaultDatasetId": run.default_dataset_id,
         "defaultRequestQueueId": run.default_request_queue_id,
         "storageIds": run.storage_ids,
-        "isContainerServerReady": False,
+        "isContainerServerReady": is_serving,
         "usage": run.usage or {},
         "usageTotalUsd": 0,
         "usageUsd": dict.fromkeys(run.usage or {}, 0),

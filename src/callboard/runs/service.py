@@ -18,6 +18,7 @@ from callboard.builds.model import Build
 from callboard.builds.service import find_for_run
 from callboard.config import Settings
 from callboard.core import clock
+from callboard.core.actor_urls import ActorUrls
 from callboard.core.caller import Caller, GeneralAccess, require_account
 from callboard.core.errors import InsufficientPermissions, InvalidValue
 from callboard.core.jobs import JobStatus
@@ -86,7 +87,7 @@ class RunService:
         vault: Vault,
         settings: Settings,
         *,
-        public_url: Callable[[], str],
+        actor_urls: Callable[[], ActorUrls],
     ) -> None:
         self._db = db
         self._supervisor = supervisor
@@ -96,7 +97,7 @@ class RunService:
         self._events = events
         self._vault = vault
         self._settings = settings
-        self._public_url = public_url
+        self._actor_urls = actor_urls
 
     async def start(self, caller: Caller, actor: Ref, request: StartRequest) -> Run:
         """Create a run and hand it to the supervisor. It is durable, with its input, when this returns.
@@ -166,7 +167,7 @@ class RunService:
             storages = create_storages(tx, caller.user_id, actor, build.definition or {})
             run = _new_run(caller, actor, build, options, request, run_input, storages)
             run = replace(
-                run, output=output_of(build.definition or {}, run, public_url=self._public_url())
+                run, output=output_of(build.definition or {}, run, urls=self._actor_urls())
             )
             repository.insert_run(tx, run)
             if record is not None:

@@ -26,6 +26,7 @@ from callboard.runs import repository
 from callboard.runs.ending import end_run, outcome
 from callboard.runs.launch import RunLauncher
 from callboard.runs.model import Run
+from callboard.runs.web_port import free_port
 from callboard.usage.meter import Meter, Service, store_run
 from callboard.webhooks.service import wake_dispatcher
 
@@ -218,6 +219,7 @@ def _begin(tx: Connection, run_id: str, rungs: dict[str, str]) -> Run | None:
         run.attempts,
         started=run.attempts.number,
         running_since_millis=to_millis(clock.now()),
+        web_server_port=free_port() if rungs.get("network") == "host" else None,
     )
     repository.change(tx, run_id, status=JobStatus.RUNNING, attempts=attempts, sandbox=rungs)
     return replace(run, status=JobStatus.RUNNING, attempts=attempts, sandbox=rungs)

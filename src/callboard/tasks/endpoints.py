@@ -1,17 +1,22 @@
 """Handlers for Actor tasks."""
 
+from collections.abc import Callable
+from typing import Any
+
 from starlette.responses import Response
 
 from callboard.api.call import Call
 from callboard.api.pagination import page_request, page_wire
 from callboard.api.refs import Ref, parse_ref
 from callboard.api.responses import data_response, json_response, no_content
+from callboard.core.actor_urls import ActorUrls
 from callboard.runs.endpoints import RunEndpoints, sent_input
 from callboard.runs.model import Run
 from callboard.runs.options import options_from_query
 from callboard.runs.repository import RunFilter
 from callboard.runs.service import StartRequest
 from callboard.runs.sync import SyncRuns
+from callboard.tasks.model import ActorTask
 from callboard.tasks.schemas import TaskBody, short_task_wire, task_wire
 from callboard.tasks.service import TaskService
 from callboard.webhooks.definitions import parse_ad_hoc
@@ -22,10 +27,21 @@ def task_ref(call: Call) -> Ref:
 
 
 class TaskEndpoints:
-    def __init__(self, service: TaskService, runs: RunEndpoints, sync: SyncRuns) -> None:
+    def __init__(
+        self,
+        service: TaskService,
+        runs: RunEndpoints,
+        sync: SyncRuns,
+        *,
+        urls: Callable[[], ActorUrls],
+    ) -> None:
         self._service = service
         self._runs = runs
         self._sync = sync
+        self._urls = urls
+
+    def _wire(self, task: ActorTask) -> dict[str, Any]:
+        return task_wire(task, urls=self._urls())
 
     async def page(self, call: Call) -> Response:
         request = page_request(call.query)
@@ -35,15 +51,15 @@ class TaskEndpoints:
     async def create(self, call: Call) -> Response:
         task = await self._service.create(call.user, await call.parsed(TaskBody))
         return data_response(
-            task_wire(task), status=201, location=f"{call.base_url}/v2/actor-tasks/{task.id}"
+            self._wire(task), status=201, location=f"{call.base_url}/v2/actor-tasks/{task.id}"
         )
 
     async def get(self, call: Call) -> Response:
-        return data_response(task_wire(await self._service.get(call.user, task_ref(call))))
+        return data_response(self._wire(await self._service.get(call.user, task_ref(call))))
 
     async def update(self, call: Call) -> Response:
         body = await call.parsed(TaskBody)
-        return data_response(task_wire(await self._service.update(call.user, task_ref(call), body)))
+        return data_response(self._wire(await self._service.update(call.user, task_ref(call), body)))
 
     async def delete(self, call: Call) -> Response:
         await self._service.delete(call.user, task_ref(call))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from callboard.actors.standby import StandbyConfig, standby_config
+
 
 @dataclass(frozen=True)
 class ActorTask:
@@ -23,3 +25,10 @@ class ActorTask:
     description: str | None
     total_runs: int
     last_run_started_at: datetime | None
+    actor_fields: dict[str, Any] | None
+    """The descriptive properties of its Actor, None when that is gone."""
+
+    @property
+    def standby(self) -> StandbyConfig:
+        """Standby settings of the task over those of its Actor."""
+        return standby_config(self.actor_fields or {}, self.actor_standby)

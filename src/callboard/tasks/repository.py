@@ -28,6 +28,7 @@ _TASK = (
         actor_tasks.c.description,
         actor_tasks.c.total_runs,
         actor_tasks.c.last_run_started_at,
+        actors.c.fields.label("actor_fields"),
     )
     .join(users, users.c.id == actor_tasks.c.user_id)
     .outerjoin(actors, actors.c.id == actor_tasks.c.actor_id)

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from callboard.actors.standby import StandbyBody
+from callboard.core.actor_urls import ActorUrls
 from callboard.core.clock import iso
 from callboard.tasks.model import ActorTask
 
@@ -27,7 +29,7 @@ class TaskBody(msgspec.Struct, rename="camel"):
     description: str | UnsetType | None = UNSET
     options: TaskOptions | UnsetType | None = UNSET
     input: dict[str, Any] | UnsetType | None = UNSET
-    actor_standby: dict[str, Any] | UnsetType | None = UNSET
+    actor_standby: StandbyBody | UnsetType | None = UNSET
 
 
 def stats_wire(task: ActorTask) -> dict[str, Any]:
@@ -37,7 +39,8 @@ def stats_wire(task: ActorTask) -> dict[str, Any]:
     return wire
 
 
-def task_wire(task: ActorTask) -> dict[str, Any]:
+def task_wire(task: ActorTask, *, urls: ActorUrls) -> dict[str, Any]:
+    standby_url = urls.standby_task(task.id, username=task.username, name=task.name)
     return {
         "id": task.id,
         "userId": task.user_id,
@@ -53,6 +56,7 @@ def task_wire(task: ActorTask) -> dict[str, Any]:
         "options": task.options,
         "input": task.input,
         "actorStandby": task.actor_standby,
+        "standbyUrl": standby_url if task.standby.is_enabled else None,
     }
 
 

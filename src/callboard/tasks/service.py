@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from callboard.actors.errors import ActorNotFound
 from callboard.actors.model import NAME
 from callboard.actors.service import find_actor
+from callboard.actors.standby import merged_standby
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import ById, Ref, parse_ref
 from callboard.core import clock
@@ -82,7 +83,7 @@ class TaskService:
             raise InvalidValue("actId is required.")
         actor_ref = parse_ref(body.act_id, caller)
         name = body.name or f"my-task-{new_id()[:8].lower()}"
-        values = _given(body)
+        values = _given(body, None)
 
         def unit(tx: Connection) -> ActorTask:
             actor = find_actor(tx, caller, actor_ref)
@@ -109,13 +110,14 @@ class TaskService:
     async def update(self, caller: Caller, ref: Ref, body: TaskBody) -> ActorTask:
         """Change what is given. Raises TaskNameNotUnique, ActorNotFound or InvalidValue."""
         require_account(caller)
-        values = _given(body)
-        if isinstance(body.name, str):
-            values["name"] = _checked_name(body.name)
+        name = _checked_name(body.name) if isinstance(body.name, str) else None
         actor_ref = parse_ref(body.act_id, caller) if isinstance(body.act_id, str) else None
 
         def unit(tx: Connection) -> ActorTask:
             task = find_task(tx, caller, ref)
+            values = _given(body, task.actor_standby)
+            if name is not None:
+                values["name"] = name
             if actor_ref is not None:
                 values["actor_id"] = find_actor(tx, caller, actor_ref).id
             repository.change(tx, task.id, modified_at=clock.now(), **values)
@@ -141,15 +143,17 @@ class TaskService:
         require_account(caller)
         await self._db.write(lambda tx: repository.remove(tx, find_task(tx, caller, ref).id))
 
-    async def start(self, caller: Caller, ref: Ref, request: StartRequest, sent: SentInput) -> Run:
-        """Run the task: the request's options over the task's, `sent` over the task's input.
+    async def start(
+        self, caller: Caller, ref: Ref, request: StartRequest, sent: SentInput | None
+    ) -> Run:
+        """Run the task: the request's options over the task's, `sent` over its input, or with None no input at all.
 
         Raises TaskNotFound, also when its Actor is gone, and what `RunService.start` raises.
         """
         task = await self._find(caller, ref)
 
         def make_input(schema: InputSchema | None) -> RunInput | None:
-            return input_for_task(sent, task.input, schema)
+            return None if sent is None else input_for_task(sent, task.input, schema)
 
         also_on_start = request.on_start
 
@@ -185,12 +189,14 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _given(body: TaskBody) -> dict[str, Any]:
+def _given(body: TaskBody, standby_before: dict[str, Any] | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for field in ("title", "description", "input", "actor_standby"):
+    for field in ("title", "description", "input"):
         value = getattr(body, field)
         if value is not UNSET:
             values[field] = value
+    if not isinstance(body.actor_standby, UnsetType):
+        values["actor_standby"] = merged_standby(standby_before, body.actor_standby)
     if body.options is not UNSET:
         values["options"] = msgspec.to_builtins(_checked_options(body.options or TaskOptions()))
     return values
