@@ -95,14 +95,14 @@ def _datasets(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterator[Resu
         {"http": lambda: ours.push_each(bodies), _FILES: lambda: files.push_each(items[:_BLOCK])},
         per_call=_BLOCK,
     )
-    yield _rate("items a second, 1 a call", pair, Goal(1, at_least=True))
+    yield _rate("items a second, 1 a call", pair, Goal(2, at_least=True))
     body = json.dumps(items).encode()
     pair = interleaved(
         plan.rounds(20),
         {"http": lambda: ours.push(body), _FILES: lambda: files.push(items)},
         per_call=100,
     )
-    yield _rate("items a second, 100 a call", pair, Goal(8, at_least=True))
+    yield _rate("items a second, 100 a call", pair, Goal(20, at_least=True))
 
 
 def _key_value_stores(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterator[Result]:
@@ -122,7 +122,7 @@ def _key_value_stores(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Itera
     yield _rate("records got a second", interleaved(plan.rounds(20), reads, per_call=_BLOCK), _GOAL)
 
 
-_GOAL = Goal(1.2, at_least=True)
+_GOAL = Goal(2, at_least=True)
 
 
 def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterator[Result]:
@@ -132,7 +132,7 @@ def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterato
         _FILES: lambda: files.add_requests(_urls(100)),
     }
     pair = interleaved(rounds, adds, per_call=100)
-    yield _rate("requests added a second", pair, Goal(3, at_least=True))
+    yield _rate("requests added a second", pair, Goal(6, at_least=True))
     handling: dict[str, Callable[[], object]] = {
         "http, lock 1": lambda: ours.handle_requests(25, 1),
         "http, lock 25": lambda: ours.handle_requests(25, 25),
@@ -144,7 +144,7 @@ def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterato
     three = interleaved(rounds, handling, per_call=25)
     for name in ("http, lock 1", "http, lock 25"):
         pair = {name: three[name], _FILES: three[_FILES]}
-        yield _rate(f"requests handled a second, {name}", pair, Goal(1, at_least=True))
+        yield _rate(f"requests handled a second, {name}", pair, Goal(2, at_least=True))
 
 
 def _urls(count: int) -> list[str]:

@@ -1,17 +1,17 @@
 """SQL of request queues. No statement reads handled requests except by their id.
 
 A request that is neither handled nor locked is in the partial index `requests_pending`, by position; a locked one is
-in `requests_locked`, by the end of its lock. Statements are built once: they run thousands of times a second.
+in `requests_locked`, by the end of its lock.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
-    Row,
     and_,
     bindparam,
     delete,
@@ -22,7 +22,9 @@ from sqlalchemy import (
     update,
 )
 
+from callboard.db.prepared import Prepared, bound
 from callboard.db.tables import requests, storages
+from callboard.request_queues.errors import BATCH_MAX
 from callboard.request_queues.model import (
     Client,
     Draft,
@@ -55,24 +57,25 @@ _SLOT_COLUMNS = (
     _request.url,
     func.length(_request.body),
 )
-_SLOT = select(*_SLOT_COLUMNS).where(_IS_REQUEST)
-_SLOTS = select(*_SLOT_COLUMNS).where(
-    _IN_QUEUE, _request.id.in_(bindparam("requests", expanding=True))
+_SLOT = Prepared(select(*_SLOT_COLUMNS).where(_IS_REQUEST))
+_ASKED = [f"request_{number}" for number in range(BATCH_MAX)]
+_SLOTS = Prepared(
+    select(*_SLOT_COLUMNS).where(_IN_QUEUE, _request.id.in_([bindparam(name) for name in _ASKED]))
 )
 
 
 def slot(tx: Connection, queue_pk: int, request_id: str) -> Slot | None:
-    row = tx.execute(_SLOT, {"queue": queue_pk, "request": request_id}).first()
+    row = _SLOT.first(tx, {"queue": queue_pk, "request": request_id})
     return None if row is None else _slot(row)
 
 
 def slots(tx: Connection, queue_pk: int, ids: Collection[str]) -> dict[str, Slot]:
-    """Those of the requests that are there, by id."""
-    rows = tx.execute(_SLOTS, {"queue": queue_pk, "requests": list(ids)})
-    return {row[0]: _slot(row) for row in rows}
+    """Those of the requests, BATCH_MAX at most, that are there, by id."""
+    asked = dict(zip_longest(_ASKED, ids))
+    return {row[0]: _slot(row) for row in _SLOTS.all(tx, {"queue": queue_pk, **asked})}
 
 
-def _slot(row: Row[*tuple[Any, ...]]) -> Slot:
+def _slot(row: Sequence[Any]) -> Slot:
     request, unique_key, position, handled_at, locked_until, owner, run_id, url, extras_bytes = row
     return Slot(
         id=request,
@@ -83,15 +86,21 @@ def _slot(row: Row[*tuple[Any, ...]]) -> Slot:
     )
 
 
-_INSERT = insert(requests)
+_INSERT = Prepared(
+    insert(requests).values(
+        **bound(("position", "unique_key", "url", "method", "retry_count", "handled_at", "body")),
+        queue_pk=bindparam("queue"),
+        id=bindparam("request"),
+    )
+)
 _PLACE_VALUES: dict[str, BindParameter[Any]] = {
     "position": bindparam("new_position"),
     "locked_until": bindparam("new_locked_until"),
     "lock_owner": bindparam("new_lock_owner"),
     "lock_run_id": bindparam("new_lock_run_id"),
 }
-_PLACE = update(requests).where(_IS_REQUEST).values(_PLACE_VALUES)
-_REPLACE = (
+_PLACE = Prepared(update(requests).where(_IS_REQUEST).values(_PLACE_VALUES))
+_REPLACE = Prepared(
     update(requests)
     .where(_IS_REQUEST)
     .values(
@@ -103,17 +112,17 @@ _REPLACE = (
         body=bindparam("new_body"),
     )
 )
-_DELETE = delete(requests).where(_IS_REQUEST)
+_DELETE = Prepared(delete(requests).where(_IS_REQUEST))
 
 
 def insert_all(tx: Connection, queue_pk: int, placed: Iterable[tuple[int, Draft]]) -> None:
     """Put new requests at their positions."""
-    tx.execute(
-        _INSERT,
+    _INSERT.run_each(
+        tx,
         [
             {
-                "queue_pk": queue_pk,
-                "id": draft.id,
+                "queue": queue_pk,
+                "request": draft.id,
                 "position": position,
                 "unique_key": draft.unique_key,
                 "url": draft.url,
@@ -129,8 +138,8 @@ def insert_all(tx: Connection, queue_pk: int, placed: Iterable[tuple[int, Draft]
 
 def replace(tx: Connection, queue_pk: int, draft: Draft, place: Place) -> None:
     """Give a request new contents and a new place."""
-    tx.execute(
-        _REPLACE,
+    _REPLACE.run(
+        tx,
         {
             **_place_values(queue_pk, draft.id, place),
             "new_url": draft.url,
@@ -144,7 +153,7 @@ def replace(tx: Connection, queue_pk: int, draft: Draft, place: Place) -> None:
 
 def move(tx: Connection, queue_pk: int, places: Iterable[tuple[str, Place]]) -> None:
     """Give requests new places."""
-    tx.execute(_PLACE, [_place_values(queue_pk, request, place) for request, place in places])
+    _PLACE.run_each(tx, [_place_values(queue_pk, request, place) for request, place in places])
 
 
 def _place_values(queue_pk: int, request: str, place: Place) -> dict[str, Any]:
@@ -159,7 +168,7 @@ def _place_values(queue_pk: int, request: str, place: Place) -> dict[str, Any]:
 
 
 def delete_all(tx: Connection, queue_pk: int, ids: Iterable[str]) -> None:
-    tx.execute(_DELETE, [{"queue": queue_pk, "request": request} for request in ids])
+    _DELETE.run_each(tx, [{"queue": queue_pk, "request": request} for request in ids])
 
 
 _HELD_BY = and_(
@@ -183,15 +192,15 @@ def unlock_held_by(tx: Connection, queue_pk: int, client: Client, *, now: dateti
 _LAPSED = and_(
     _IN_QUEUE, _request.locked_until <= bindparam("now", type_=_request.locked_until.type)
 )
-_ANY_LAPSED = select(_request.id).where(_LAPSED).limit(1)
-_RELEASE_LAPSED = (
+_ANY_LAPSED = Prepared(select(_request.id).where(_LAPSED).limit(1))
+_RELEASE_LAPSED = Prepared(
     update(requests)
     .where(
         _IN_QUEUE, _request.id.in_(select(_request.id).where(_LAPSED).limit(bindparam("at_once")))
     )
     .values(locked_until=None)
 )
-_ANY_LOCKED = (
+_ANY_LOCKED = Prepared(
     select(_request.id)
     .where(_IN_QUEUE, _request.locked_until > bindparam("now", type_=_request.locked_until.type))
     .limit(1)
@@ -199,19 +208,19 @@ _ANY_LOCKED = (
 
 
 def has_lapsed_locks(tx: Connection, queue_pk: int, *, now: datetime) -> bool:
-    return tx.execute(_ANY_LAPSED, {"queue": queue_pk, "now": now}).first() is not None
+    return _ANY_LAPSED.first(tx, {"queue": queue_pk, "now": now}) is not None
 
 
 def has_locks(tx: Connection, queue_pk: int, *, now: datetime) -> bool:
-    return tx.execute(_ANY_LOCKED, {"queue": queue_pk, "now": now}).first() is not None
+    return _ANY_LOCKED.first(tx, {"queue": queue_pk, "now": now}) is not None
 
 
 def release_lapsed_locks(tx: Connection, queue_pk: int, *, now: datetime) -> None:
     """Let requests whose locks ran out back into the head, up to LAPSED_AT_ONCE of them."""
-    tx.execute(_RELEASE_LAPSED, {"queue": queue_pk, "now": now, "at_once": LAPSED_AT_ONCE})
+    _RELEASE_LAPSED.run(tx, {"queue": queue_pk, "now": now, "at_once": LAPSED_AT_ONCE})
 
 
-_HEAD = (
+_HEAD = Prepared(
     select(_request.id, _request.unique_key, _request.url, _request.method, _request.retry_count)
     .where(_PENDING)
     .order_by(_request.position)
@@ -221,7 +230,7 @@ _HEAD = (
 
 def head(tx: Connection, queue_pk: int, *, limit: int) -> list[HeadItem]:
     """The first pending requests."""
-    return [HeadItem(*row) for row in tx.execute(_HEAD, {"queue": queue_pk, "count": limit})]
+    return [HeadItem(*row) for row in _HEAD.all(tx, {"queue": queue_pk, "count": limit})]
 
 
 _FULL_COLUMNS = (
@@ -234,7 +243,7 @@ _FULL_COLUMNS = (
     _request.locked_until,
     _request.body,
 )
-_FULL = (
+_FULL = Prepared(
     select(*_FULL_COLUMNS)
     .join(storages, _queue.pk == _request.queue_pk)
     .where(_IS_REQUEST, _queue.deleted_at.is_(None))
@@ -243,7 +252,7 @@ _FULL = (
 
 def get(tx: Connection, queue_pk: int, request_id: str) -> QueuedRequest | None:
     """None also when the queue has been deleted."""
-    row = tx.execute(_FULL, {"queue": queue_pk, "request": request_id}).first()
+    row = _FULL.first(tx, {"queue": queue_pk, "request": request_id})
     return None if row is None else QueuedRequest(*row)
 
 

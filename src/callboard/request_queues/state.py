@@ -3,13 +3,13 @@
 Positions only ever grow at the ends, so that adding to either end of a queue costs the same whatever its length.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Row,
     and_,
     bindparam,
     case,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from callboard.db.prepared import Prepared
 from callboard.db.tables import storages
 from callboard.request_queues.model import Client
 from callboard.storages.errors import StorageNotFound
@@ -60,7 +61,7 @@ _STATE_COLUMNS = (
     _queue.tail_position,
 )
 _IS_QUEUE = and_(_queue.pk == bindparam("queue"), _queue.deleted_at.is_(None))
-_STATE = select(*_STATE_COLUMNS).where(_IS_QUEUE)
+_STATE = Prepared(select(*_STATE_COLUMNS).where(_IS_QUEUE))
 _CLIENT_VALUES = {
     "first_client_key": func.coalesce(_queue.first_client_key, bindparam("client")),
     "had_multiple_clients": case(
@@ -75,8 +76,10 @@ _CLIENT_VALUES = {
         else_=false(),
     ),
 }
-_NOTE_CLIENT = update(storages).where(_IS_QUEUE).values(_CLIENT_VALUES).returning(*_STATE_COLUMNS)
-_CHANGE = (
+_NOTE_CLIENT = Prepared(
+    update(storages).where(_IS_QUEUE).values(_CLIENT_VALUES).returning(*_STATE_COLUMNS)
+)
+_CHANGE = Prepared(
     update(storages)
     .where(_IS_QUEUE)
     .values(
@@ -101,7 +104,7 @@ _NO_CHANGE = dict.fromkeys(
 
 def read_state(tx: Connection, queue_pk: int) -> QueueState:
     """Raises StorageNotFound when the queue has been deleted, as all that need its state do."""
-    return _state(tx.execute(_STATE, {"queue": queue_pk}).first())
+    return _state(_STATE.first(tx, {"queue": queue_pk}))
 
 
 def note_client(tx: Connection, queue_pk: int, client: Client) -> QueueState:
@@ -109,7 +112,7 @@ def note_client(tx: Connection, queue_pk: int, client: Client) -> QueueState:
     known = read_state(tx, queue_pk)
     if not known.is_news(client):
         return known
-    return _state(tx.execute(_NOTE_CLIENT, {"queue": queue_pk, **_client_values(client)}).first())
+    return _state(_NOTE_CLIENT.first(tx, {"queue": queue_pk, **_client_values(client)}))
 
 
 def change(
@@ -121,14 +124,14 @@ def change(
     many positions to take there; `QueueState.taken` tells which they are.
     """
     values = {"queue": queue_pk, "at": at, **_NO_CHANGE, **amounts, **_client_values(client)}
-    return _state(tx.execute(_CHANGE, values).first())
+    return _state(_CHANGE.first(tx, values))
 
 
 def _client_values(client: Client) -> dict[str, Any]:
     return {"client": client.key or "", "nameless": int(client.key is None)}
 
 
-def _state(row: Row[*tuple[Any, ...]] | None) -> QueueState:
+def _state(row: Sequence[Any] | None) -> QueueState:
     if row is None:
         raise StorageNotFound(StorageKind.REQUEST_QUEUE)
     return QueueState(*row)
