@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from callboard.core import clock
 from callboard.core.jobs import JobStatus
@@ -95,17 +95,14 @@ async def test_dispatches_are_counted_on_the_webhook(post: Post) -> None:
 
 
 async def test_without_webhooks_publishing_is_one_indexed_query(post: Post) -> None:
-    statements: list[tuple[str, Any]] = []
+    statements: list[str] = []
 
     def unit(tx: Connection) -> list[str]:
-        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            statements.append((statement, parameters))
-
-        event.listen(tx, "before_cursor_execute", note)
+        driver: Any = tx.connection.dbapi_connection
+        driver.set_trace_callback(statements.append)
         assert publish(tx, run_event()) == 0
-        event.remove(tx, "before_cursor_execute", note)
-        plan = tx.exec_driver_sql("EXPLAIN QUERY PLAN " + statements[0][0], statements[0][1])
-        return [row.detail for row in plan]
+        driver.set_trace_callback(None)
+        return [row.detail for row in tx.exec_driver_sql("EXPLAIN QUERY PLAN " + statements[0])]
 
     plan = await post.db.write(unit)
     assert len(statements) == 1
