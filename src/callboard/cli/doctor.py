@@ -37,6 +37,7 @@ _PARTS = {
     "cpu": "what shares the processors out",
     "pids": "what bounds the number of a run's processes",
     "kill": "how a run is ended with all its processes",
+    "disk": "what holds a run to its disk space",
     "syscalls": "which system calls an Actor may make",
 }
 _WEAK = {"none", "host", "process-group", "watchdog (soft)", "rlimit", "all"}

@@ -20,6 +20,8 @@ class MountMode(StrEnum):
     READ_WRITE = "rw"
     OVERLAY = "overlay"
     """Writable for the job; what it writes is thrown away with it and nobody else sees it."""
+    LAYER = "layer"
+    """Read-only, with the host's own folder showing where it has nothing. Only for `/usr` and `/etc`, always both."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,22 @@ class LaunchSpec:
     web_server_port: int | None = None
     """What the job was told to serve HTTP on, for who asks for a connection. Executors need not heed it."""
 
+    @property
+    def disk_mbytes(self) -> int:
+        """Most that it may keep on disk, unless the executor's rung `disk` is "none"."""
+        return 2 * self.memory_mbytes
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.disk_mbytes * 1024 * 1024
+
 
 class ExitCause(StrEnum):
     EXITED = "exited"
     """By itself, with `exit_code`, or killed by a signal of its own doing (`exit_code` is 128 + signal)."""
     OUT_OF_MEMORY = "out-of-memory"
+    OUT_OF_DISK = "out-of-disk"
+    """It kept more than `LaunchSpec.disk_mbytes`."""
     TIMEOUT = "timeout"
     STOPPED = "stopped"
     """By `Executor.stop`."""

@@ -56,6 +56,8 @@ def outcome(run: Run, end: Exit) -> tuple[JobStatus, str]:
             JobStatus.FAILED,
             f"Actor run exceeded its memory limit of {run.memory_mbytes} MB",
         )
+    if end.cause is ExitCause.OUT_OF_DISK:
+        return JobStatus.FAILED, f"Actor run exceeded its disk limit of {2 * run.memory_mbytes} MB"
     if end.cause is ExitCause.NOT_STARTED:
         return JobStatus.FAILED, f"Actor could not be started: {end.detail}"
     if end.cause is ExitCause.LOST:
@@ -65,8 +67,11 @@ def outcome(run: Run, end: Exit) -> tuple[JobStatus, str]:
     return JobStatus.FAILED, f"Actor finished with exit code {end.exit_code}"
 
 
+_KILLED = (ExitCause.OUT_OF_MEMORY, ExitCause.OUT_OF_DISK, ExitCause.TIMEOUT)
+
+
 def exit_code_of(end: Exit) -> int | None:
-    if end.exit_code is None and end.cause in (ExitCause.OUT_OF_MEMORY, ExitCause.TIMEOUT):
+    if end.exit_code is None and end.cause in _KILLED:
         return KILLED_EXIT_CODE
     return end.exit_code
 

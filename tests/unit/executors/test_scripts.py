@@ -21,6 +21,7 @@ BARE_LADDER = Ladder(
     pids="none",
     kill="process-group",
     syscalls="all",
+    disk="none",
     call_filter=None,
     allow_unsandboxed=True,
     why="bwrap is not installed",

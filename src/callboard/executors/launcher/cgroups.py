@@ -127,6 +127,11 @@ class Group:
                 os.kill(pid, signal.SIGKILL)
         write_if_possible(place.path / "freezer.state", "THAWED")
 
+    def pids(self) -> list[int]:
+        """The processes of the group. None where groups cannot tell."""
+        place = self._places.get("kill")
+        return _pids(place.path) if place else []
+
     def is_populated(self) -> bool:
         """Whether a process of the group is alive. False where groups cannot tell."""
         if not (place := self._places.get("kill")):

@@ -6,6 +6,7 @@ the host's files have changed: new certificates reach the next job.
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,17 +52,20 @@ def _fill(folder: Path) -> None:
     write_etc(folder, hostname="localhost", hosts={})
     for name in HOST_ETC:
         with suppress(OSError, shutil.Error):
-            _copy(_ETC / name, folder / name)
+            copy_public(_ETC / name, folder / name)
     for name in _MOUNT_POINTS:
         (folder / name).touch()
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Links stay links where jobs can follow them. Private keys are nobody's business."""
+def copy_public(source: Path, target: Path, *, left_out: Iterable[str] = ("private",)) -> None:
+    """Links stay links where jobs can follow them. Private keys are nobody's business: see `left_out`.
+
+    Raises OSError and shutil.Error.
+    """
     if source.is_symlink() and source.resolve().is_relative_to("/usr"):
         target.symlink_to(source.readlink())
     elif source.is_dir():
-        ignored = shutil.ignore_patterns("private")
+        ignored = shutil.ignore_patterns(*left_out)
         shutil.copytree(
             source, target, symlinks=True, ignore=ignored, ignore_dangling_symlinks=True
         )

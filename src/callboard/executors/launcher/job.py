@@ -1,12 +1,14 @@
 """One job from its start to its exit record."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
 
 from callboard.executors.base import Exit, ExitCause, LaunchSpec, Stats
 from callboard.executors.launcher import records
+from callboard.executors.launcher.disk import Allotment
 from callboard.executors.launcher.loop import Timer
 from callboard.executors.launcher.meter import Meter
 from callboard.executors.launcher.network_sockets import open_socket
@@ -80,6 +82,13 @@ class Job:
             self._kill(ExitCause.OUT_OF_MEMORY)
         return stats
 
+    @property
+    def allotment(self) -> Allotment | None:
+        """What it may keep on disk, None when there is no limit or it does not run."""
+        if not self.spec.sandboxed or not self._place or self._wait_status is not None:
+            return None
+        return self._place.allotment(exceeded=lambda: self._kill(ExitCause.OUT_OF_DISK))
+
     def check(self) -> None:
         """Finish once the main process has ended and nothing of its tree is left."""
         if self._wait_status is None or self.end or not self._place:
@@ -108,6 +117,8 @@ class Job:
         if place.ran_out_of_memory():
             self._cause = self._cause or ExitCause.OUT_OF_MEMORY
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
+        if code == _SIGNALLED + signal.SIGXFSZ and self.spec.sandboxed:
+            self._cause = self._cause or ExitCause.OUT_OF_DISK
         if self._cause is None and os.WIFEXITED(status) and not self._was_started(place, code):
             self._finish(ExitCause.NOT_STARTED, detail=place.capture.last_line)
         else:
@@ -148,6 +159,8 @@ class Job:
         """A limit that ended the job names itself in its log."""
         if cause is ExitCause.OUT_OF_MEMORY:
             return f"Memory limit of {self.spec.memory_mbytes} MB exceeded, the job was stopped."
+        if cause is ExitCause.OUT_OF_DISK:
+            return f"Disk limit of {self.spec.disk_mbytes} MB exceeded, the job was stopped."
         if cause is ExitCause.TIMEOUT:
             return f"The job reached its timeout of {self.spec.timeout_secs:g} s, stopping it."
         return ""

@@ -36,6 +36,7 @@ class Ladder:
     pids: str
     kill: str
     syscalls: str
+    disk: str
     call_filter: Path | None
     """The file with the filter of system calls, where there is one."""
     allow_unsandboxed: bool
@@ -50,7 +51,17 @@ class Ladder:
         return self.kill != "process-group"
 
     def rungs(self) -> dict[str, str]:
-        names = ("filesystem", "user", "source", "memory", "cpu", "pids", "kill", "syscalls")
+        names = (
+            "filesystem",
+            "user",
+            "source",
+            "memory",
+            "cpu",
+            "pids",
+            "kill",
+            "disk",
+            "syscalls",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -67,6 +78,7 @@ def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, options: Options) -
         user="own" if bare or os.geteuid() else f"uid-{JOB_UID}",
         source="overlay" if overlay and can_overlay(scratch) else "copy",
         syscalls="filtered" if call_filter else "all",
+        disk="none" if bare else "measured",
         call_filter=call_filter,
         allow_unsandboxed=options.allow_unsandboxed,
         why=why,

@@ -17,10 +17,6 @@ BUBBLEWRAP, NAMESPACES, NONE = "bubblewrap", "namespaces", "none"
 BWRAP = "bwrap"
 _TOOL_PATH = "/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin"
 _ROOT = str(Path(callboard.__file__).parent.parent)
-_OWN = (
-    f"import sys; sys.path.insert(0, {_ROOT!r}); "
-    "from callboard.executors.launcher.namespaces.start import main; main()"
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,13 @@ def tool(name: str) -> str:
 def _runner(rung: str) -> tuple[str, ...]:
     if rung == BUBBLEWRAP:
         return (tool(BWRAP),)
-    return (os.path.realpath(sys.executable), "-I", "-S", "-c", _OWN)
+    return own_program("callboard.executors.launcher.namespaces.start")
+
+
+def own_program(module: str) -> tuple[str, ...]:
+    """A command that calls `main` of a module that needs nothing but the standard library, started fast."""
+    code = f"import sys; sys.path.insert(0, {_ROOT!r}); from {module} import main; main()"
+    return (os.path.realpath(sys.executable), "-I", "-S", "-c", code)
 
 
 def _in_memory(data: bytes) -> int:

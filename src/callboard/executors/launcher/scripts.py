@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.executors.base import LaunchSpec, Mount
+from callboard.executors.launcher.disk import file_limit_blocks
 from callboard.executors.launcher.ladder import RLIMIT, Ladder
 from callboard.executors.launcher.network import Lease
 from callboard.executors.launcher.records import JobFolder, write_private
 from callboard.executors.launcher.runners import NONE
 from callboard.executors.launcher.sandbox import (
     Sandbox,
+    SystemFolders,
     own,
     sandbox_command,
     write_etc,
@@ -39,6 +41,7 @@ class Setting:
     lease: Lease | None
     ladder: Ladder
     shared_etc: Path | None
+    system: SystemFolders | None = None
     before: str = ""
     """A command that has to succeed first."""
 
@@ -75,6 +78,7 @@ def _sandboxed(spec: LaunchSpec, setting: Setting) -> list[str]:
         mounts=setting.mounts,
         resolv_conf=surroundings.resolv_conf,
         shared_etc=setting.shared_etc,
+        system=setting.system,
         pids_max=spec.pids_max if setting.ladder.pids == RLIMIT else None,
         rung=setting.ladder.filesystem,
     )
@@ -87,7 +91,8 @@ def _sandboxed(spec: LaunchSpec, setting: Setting) -> list[str]:
     words = (*_prefix(setting), *command.argv(OPTIONS_FD, FILTER_FD if call_filter else None))
     opened = {OPTIONS_FD: options, **({FILTER_FD: call_filter} if call_filter else {})}
     redirections = " ".join(f"{fd}<{shlex.quote(str(path))}" for fd, path in opened.items())
-    return ["cd /", f"exec {_quoted(words)} {redirections}"]
+    limit = f"ulimit -f {file_limit_blocks(spec.disk_bytes)}"
+    return [limit, "cd /", f"exec {_quoted(words)} {redirections}"]
 
 
 def _bare(spec: LaunchSpec, setting: Setting) -> list[str]:

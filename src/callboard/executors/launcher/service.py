@@ -11,6 +11,7 @@ from typing import Any
 from callboard.executors.base import Exit
 from callboard.executors.launcher import protocol
 from callboard.executors.launcher.cgroups import Cgroups, Group
+from callboard.executors.launcher.disk import DiskWatch
 from callboard.executors.launcher.hostetc import HostEtc
 from callboard.executors.launcher.job import Job
 from callboard.executors.launcher.ladder import probe
@@ -48,6 +49,7 @@ class Launcher:
             etc=HostEtc(root / "etc"),
             reporter=self,
         )
+        self._disk = DiskWatch(self._loop, root)
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Exit] = dict(self._folders.ended())
         self._cleaning_soon = False
@@ -209,6 +211,7 @@ class Launcher:
         if stats:
             self._notices.tell({"stats": stats}, may_be_missed=True)
         self._groups[:] = [group for group in self._groups if not group.remove()]
+        self._disk.tick(job.allotment for job in list(self._jobs.values()))
 
     def _clean_soon(self) -> None:
         if not self._cleaning_soon:

@@ -7,13 +7,16 @@ change what its user owns or may write; the top folder is always its own.
 import os
 import shlex
 import shutil
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from callboard.executors.base import LaunchSpec, Mount, MountMode
 from callboard.executors.launcher import linux
-from callboard.executors.launcher.sandbox import JOB_UID, own
+from callboard.executors.launcher.sandbox import JOB_UID, SystemFolders, own
+
+_COPIED = "copied"
 
 
 def can_overlay(scratch: Path) -> bool:
@@ -36,14 +39,33 @@ def overlay(source: Path, folder: Path) -> str:
         (folder / name).mkdir(parents=True, exist_ok=True)
     own(folder / "upper")
     paths = {"lowerdir": source, "upperdir": folder / "upper", "workdir": folder / "work"}
-    fds = {key: os.open(path, os.O_PATH | os.O_CLOEXEC) for key, path in paths.items()}
-    try:
-        data = ",".join(f"{key}=/proc/self/fd/{fd}" for key, fd in fds.items())
+    with _opened(paths.values()) as names:
+        data = ",".join(f"{key}={name}" for key, name in zip(paths, names, strict=True))
         linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
-    finally:
-        for fd in fds.values():
-            os.close(fd)
     return str(merged)
+
+
+def layered(layer: Path, below: Path, folder: Path) -> str:
+    """Mount a view of `layer` over `below` in `folder`, which is made. Nobody can write to it. Raises OSError."""
+    merged = folder / "merged"
+    merged.mkdir(parents=True, exist_ok=True)
+    with _opened((layer, below)) as names:
+        data = f"lowerdir={':'.join(names)}"
+        linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
+    return str(merged)
+
+
+@contextmanager
+def _opened(paths: Iterable[Path]) -> Generator[list[str]]:
+    """Names for folders that may be written in mount options, whatever their paths hold."""
+    fds: list[int] = []
+    try:
+        for path in paths:
+            fds.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        yield [f"/proc/self/fd/{fd}" for fd in fds]
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 class Sources:
@@ -51,13 +73,16 @@ class Sources:
 
     def __init__(self, spec: LaunchSpec, folder: Path, *, use_overlay: bool) -> None:
         self.mounts = spec.mounts
+        self.system: SystemFolders | None = None
+        """What stands for the host's own folders, when there are layers for them."""
         self._folder = folder
         self._use_overlay = use_overlay
         self._mounted: list[str] = []
         self._copies: list[tuple[Path, Path]] = []
 
-    def prepare(self) -> None:
-        """Make them, except for the copying. Raises OSError."""
+    def prepare(self, shared_etc: Path) -> None:
+        """Make them, except for the copying. `shared_etc` is what layers are laid over. Raises OSError."""
+        self._prepare_system(shared_etc)
         wanted = [mount for mount in self.mounts if mount.mode is MountMode.OVERLAY]
         for number, mount in enumerate(wanted):
             self._prepare(mount, self._folder / str(number))
@@ -65,7 +90,18 @@ class Sources:
     @property
     def copy_command(self) -> str:
         """A shell command that makes the copies, to be run before the job's program; empty for none."""
-        return " && ".join(_copy_command(*pair) for pair in self._copies)
+        commands = [_copy_command(*pair) for pair in self._copies]
+        if commands:
+            commands.append(f"/usr/bin/du -sk {self._quoted()} >{self._quoted(_COPIED)}")
+        return " && ".join(commands)
+
+    def given_bytes(self) -> int | None:
+        """What the copies take on disk, None while they are being made."""
+        if not self._copies:
+            return 0
+        with suppress(OSError, ValueError, IndexError):
+            return int((self._folder / _COPIED).read_text().split()[0]) * 1024
+        return None
 
     def close(self) -> None:
         """Unmount what was mounted; files are left to whoever deletes the scratch folder."""
@@ -73,6 +109,24 @@ class Sources:
             with suppress(OSError):
                 linux.unmount(target)
         self._mounted.clear()
+
+    def _prepare_system(self, shared_etc: Path) -> None:
+        layers = {m.target: m.source for m in self.mounts if m.mode is MountMode.LAYER}
+        if not layers:
+            return
+        if not self._use_overlay:
+            raise OSError("the Actor brings system packages, for which this machine lacks overlays")
+        self.mounts = tuple(m for m in self.mounts if m.mode is not MountMode.LAYER)
+        usr = self._layered(layers["/usr"], Path("/usr"), "usr")
+        self.system = SystemFolders(usr, self._layered(layers["/etc"], shared_etc, "etc"))
+
+    def _layered(self, layer: Path, below: Path, name: str) -> Path:
+        made = Path(layered(layer, below, self._folder / name))
+        self._mounted.append(str(made))
+        return made
+
+    def _quoted(self, name: str = "") -> str:
+        return shlex.quote(str(self._folder / name))
 
     def _prepare(self, mount: Mount, folder: Path) -> None:
         if self._use_overlay:

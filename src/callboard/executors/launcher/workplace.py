@@ -11,6 +11,7 @@ from callboard.executors.base import LaunchSpec
 from callboard.executors.launcher import linux
 from callboard.executors.launcher.capture import Capture
 from callboard.executors.launcher.cgroups import Group, Limits, Usage
+from callboard.executors.launcher.disk import Allotment
 from callboard.executors.launcher.hostetc import HostEtc
 from callboard.executors.launcher.ladder import Ladder
 from callboard.executors.launcher.loop import READ, Loop
@@ -68,14 +69,16 @@ class Workplace:
             limits = Limits(spec.memory_mbytes * 1024 * 1024, spec.cpus, spec.pids_max)
             self._group.limit(limits)
             self._watch_memory(self._group, on_oom)
+        shared_etc = self._site.etc.current()
         if spec.sandboxed:
-            sources.prepare()
+            sources.prepare(shared_etc)
         setting = Setting(
             folder=self._folder,
             mounts=sources.mounts,
             lease=self.lease,
             ladder=self._site.ladder,
-            shared_etc=self._site.etc.current(),
+            shared_etc=shared_etc,
+            system=sources.system,
             before=sources.copy_command,
         )
         self._slot.start(write_script(spec, setting))
@@ -102,6 +105,20 @@ class Workplace:
 
     def ran_out_of_memory(self) -> bool:
         return bool(self._group and self._group.oom_kills())
+
+    def allotment(self, *, exceeded: Callable[[], None]) -> Allotment:
+        return Allotment(
+            folder=self._folder.path,
+            limit_bytes=self._spec.disk_bytes,
+            given_bytes=self._sources.given_bytes,
+            pids=self._pids,
+            exceeded=exceeded,
+        )
+
+    def _pids(self) -> list[int]:
+        if self._group and self._site.ladder.can_kill_groups:
+            return self._group.pids()
+        return self._tree.look()
 
     def usage(self) -> Usage:
         """Of the group where there is one that measures, else of the tree."""
