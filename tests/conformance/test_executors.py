@@ -283,12 +283,15 @@ async def test_a_snooping_job_finds_nothing_of_the_server_or_of_others(stage: St
     assert log[-1].startswith("kill"), "it killed what it should not have reached"
 
 
+_OWN_MODES = (MountMode.READ_ONLY, MountMode.READ_WRITE, MountMode.OVERLAY)
+
+
 async def test_what_a_job_writes_to_an_overlay_is_its_own_and_thrown_away(stage: Stage):
     for name in ("ro", "rw", "overlay"):
         (stage.work / name).mkdir()
         (stage.work / name).chmod(0o777)
         (stage.work / name / "given").write_text("before")
-    mounts = [Mount(stage.work / mode.value, f"/m/{mode.value}", mode) for mode in MountMode]
+    mounts = [Mount(stage.work / mode.value, f"/m/{mode.value}", mode) for mode in _OWN_MODES]
     mounts.append(Mount(stage.work / "overlay", "/usr/src/app", MountMode.OVERLAY))
     folders = [mount.target for mount in mounts]
     spec = stage.spec("writes_everywhere.py", *folders)
