@@ -82,6 +82,10 @@ class RunSupervisor:
         self._driving[run.id] = task
         task.add_done_callback(lambda _: self._let_go(run.id, task))
 
+    def is_driving(self, run_id: str) -> bool:
+        """Whether the run is under way here, so that its end will be signalled."""
+        return run_id in self._driving
+
     def _let_go(self, run_id: str, task: "asyncio.Task[None]") -> None:
         """However driving it ended: nothing is kept of a run that nobody drives."""
         if self._driving.get(run_id) is not task:
@@ -168,7 +172,6 @@ class RunSupervisor:
         current: Run | None = run
         if run.status is JobStatus.READY:
             current = await self._db.write(lambda tx: _begin(tx, run.id, self._rungs()))
-            self._signals.notify(job_topic(run.id))
         elif run.attempts.started < run.attempts.number:
             # An earlier server went down between asking for a new start and ending the old one.
             current = replace(run, attempts=replace(run.attempts, number=run.attempts.started))
