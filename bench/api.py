@@ -83,9 +83,15 @@ def _grow_history(server: Server, run_id: str, size: int) -> None:
     listed = ", ".join(name for name in columns if name != "pk")
     with database:
         (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
+        more = max(0, size - count)
         database.execute(
             "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT ?) "
             f"INSERT INTO runs ({listed}) SELECT {chosen} FROM runs, numbers WHERE id = ?",
-            (max(0, size - count), run_id),
+            (more, run_id),
+        )
+        database.execute(
+            "UPDATE run_counts SET count = count + ? FROM runs "
+            "WHERE runs.id = ? AND owner_id IN (runs.user_id, runs.actor_id)",
+            (more, run_id),
         )
     database.close()

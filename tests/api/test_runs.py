@@ -260,6 +260,26 @@ async def test_a_named_default_storage_outlives_its_run(owner: Client, quick: st
     assert (await owner.get(dataset)).status == 200
 
 
+async def test_lists_tell_how_many_runs_there_are(api: Client, actors: ActorMaker):
+    """Of an account, an Actor and a task, each counted by itself."""
+    actor = await actors.shell("exit 0")
+    other = await actors.shell("exit 0")
+    task = (await api.post("/v2/actor-tasks", json={"actId": actor["id"], "name": "count"})).data
+    runs = [await start(api, actor["id"]) for _ in range(2)]
+    await start(api, other["id"])
+    await api.post(f"/v2/actor-tasks/{task['id']}/runs", params=SMALL)
+    await finish(api, runs[0])
+    await api.delete(f"/v2/actor-runs/{runs[0]['id']}")
+    lists = (
+        "actor-runs",
+        f"acts/{actor['id']}/runs",
+        f"acts/{other['id']}/runs",
+        f"actor-tasks/{task['id']}/runs",
+    )
+    totals = [(await api.get(f"/v2/{path}", params={"limit": 1})).data["total"] for path in lists]
+    assert totals == [3, 2, 1, 1]
+
+
 async def test_a_running_run_cannot_be_deleted(owner: Client, sleeping: str):
     run = await start(owner, sleeping)
     path = f"/v2/actor-runs/{run['id']}"

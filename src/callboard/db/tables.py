@@ -163,6 +163,15 @@ runs = Table(
     ),
 )
 
+run_counts = Table(
+    "run_counts",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    # The account itself, an Actor or a task: what lists of runs are of.
+    Column("owner_id", String, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
 charges = Table(
     "charges",
     metadata,
@@ -202,6 +211,8 @@ storages = Table(
     Column("title", String),
     Column("actor_id", String),
     Column("run_id", String, index=True),
+    # The run or API token that asked for it. A run's default storages are given to it, and have none.
+    Column("creator", String),
     Column("created_at", Instant, nullable=False),
     Column("modified_at", Instant, nullable=False),
     Column("accessed_at", Instant, nullable=False),

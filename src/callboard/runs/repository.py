@@ -16,18 +16,31 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller
 from callboard.core.jobs import JobStatus
 from callboard.db.prepared import Prepared, bound
-from callboard.db.tables import charges, run_usage, runs, users
+from callboard.db.tables import charges, run_counts, run_usage, runs, users
 from callboard.runs.model import Attempts, Run
 
 _RUN = select(*(runs.c[field.name] for field in fields(Run)))
 _FIELDS = tuple(field.name for field in fields(Run))
 _BY_ID = Prepared(_RUN.where(runs.c.id == bindparam("id")))
 _INSERT = Prepared(insert(runs).values(bound(_FIELDS)))
+_COUNTED = Prepared(
+    select(run_counts.c.count).where(
+        run_counts.c.user_id == bindparam("user"), run_counts.c.owner_id == bindparam("owner")
+    )
+)
+_NEW_COUNT = upsert(run_counts).values(bound(("user_id", "owner_id", "count")))
+_ADD = Prepared(
+    _NEW_COUNT.on_conflict_do_update(
+        index_elements=["user_id", "owner_id"],
+        set_={"count": run_counts.c.count + _NEW_COUNT.excluded.count},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,14 @@ class RunFilter:
         if self.started_before is not None:
             wanted.append(runs.c.started_at <= self.started_before)
         return wanted
+
+    @property
+    def counter(self) -> str | None:
+        """Whose counter tells how many runs these are; None when they have to be counted."""
+        is_part = self.statuses or self.origin or self.started_after or self.started_before
+        if is_part or (self.actor_id and self.task_id):
+            return None
+        return self.task_id or self.actor_id or self.user_id
 
 
 @cache
@@ -88,13 +109,21 @@ def newest(tx: Connection, wanted: RunFilter) -> Run | None:
 
 def page(tx: Connection, wanted: RunFilter, request: PageRequest) -> Page[Run]:
     conditions = wanted.conditions()
-    total = tx.execute(select(func.count()).select_from(runs).where(*conditions)).scalar_one()
+    total = _total(tx, wanted)
     key = runs.c.started_at
     order = (key.desc(), runs.c.id.desc()) if request.desc else (key, runs.c.id)
     rows = tx.execute(
         _RUN.where(*conditions).order_by(*order).offset(request.offset).limit(request.limit)
     )
     return Page([_run(row) for row in rows], total)
+
+
+def _total(tx: Connection, wanted: RunFilter) -> int:
+    if wanted.counter is not None:
+        row = _COUNTED.first(tx, {"user": wanted.user_id, "owner": wanted.counter})
+        return 0 if row is None else row[0]
+    counted = select(func.count()).select_from(runs).where(*wanted.conditions())
+    return tx.execute(counted).scalar_one()
 
 
 def unfinished(tx: Connection) -> list[Run]:
@@ -106,6 +135,13 @@ def unfinished(tx: Connection) -> list[Run]:
 def insert_run(tx: Connection, run: Run) -> None:
     values = {name: getattr(run, name) for name in _FIELDS}
     _INSERT.run(tx, values | {"attempts": asdict(run.attempts)})
+    _count(tx, run.user_id, run.actor_id, run.task_id, by=1)
+
+
+def _count(tx: Connection, user_id: str, actor_id: str, task_id: str | None, *, by: int) -> None:
+    """Lists of runs say how many there are; counting them each time would take longer with every run."""
+    owners = [user_id, actor_id, *([] if task_id is None else [task_id])]
+    _ADD.run_each(tx, [{"user_id": user_id, "owner_id": owner, "count": by} for owner in owners])
 
 
 def save(tx: Connection, run: Run) -> None:
@@ -140,7 +176,15 @@ def remove(tx: Connection, run_id: str) -> None:
     """Also what stands beside it: its usage and the keys of its charges."""
     tx.execute(delete(charges).where(charges.c.run_id == run_id))
     tx.execute(delete(run_usage).where(run_usage.c.run_id == run_id))
-    tx.execute(delete(runs).where(runs.c.id == run_id))
+    removed = tx.execute(
+        delete(runs)
+        .where(runs.c.id == run_id)
+        .returning(runs.c.user_id, runs.c.actor_id, runs.c.task_id)
+    ).first()
+    if removed is not None:
+        _count(tx, *removed, by=-1)
+        of_removed = run_counts.c.owner_id.in_([owner for owner in removed if owner is not None])
+        tx.execute(delete(run_counts).where(of_removed, run_counts.c.count == 0))
 
 
 def caller_of(tx: Connection, run_id: str) -> Caller | None:

@@ -173,6 +173,13 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "run_counts",
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("owner_id", sa.String(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "owner_id"),
+    )
+    op.create_table(
         "run_usage",
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("service", sa.String(), nullable=False),
@@ -272,6 +279,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String(), nullable=True),
         sa.Column("actor_id", sa.String(), nullable=True),
         sa.Column("run_id", sa.String(), nullable=True),
+        sa.Column("creator", sa.String(), nullable=True),
         sa.Column("created_at", callboard.db.types.Instant(), nullable=False),
         sa.Column("modified_at", callboard.db.types.Instant(), nullable=False),
         sa.Column("accessed_at", callboard.db.types.Instant(), nullable=False),
