@@ -2,17 +2,19 @@
 
 import pytest
 
-from callboard.builders.process.dockerfile import parse
-from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.expansion import expand, expand_words, key_values
-from callboard.builders.process.plan import (
+from callboard.builders.process.actions import (
+    AddUrl,
     CopyFiles,
+    CopyTexts,
+    Lent,
     MakeFolder,
     Plan,
     RunCommand,
-    make_plan,
-    start_command,
 )
+from callboard.builders.process.dockerfile import parse
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.expansion import expand, expand_words, key_values
+from callboard.builders.process.plan import make_plan, start_command
 
 VARIABLES = {"A": "1", "B": "x y", "EMPTY": ""}
 
@@ -48,6 +50,20 @@ def test_words_are_split_before_variables_are_put_in() -> None:
 def test_pairs_have_a_modern_and_an_old_form() -> None:
     assert key_values('X=1 Y="a b" Z=$A', VARIABLES) == {"X": "1", "Y": "a b", "Z": "1"}
     assert key_values("X the rest  of it", VARIABLES) == {"X": "the rest  of it"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${F#*/}", "b/c.tar.gz"),
+        ("${F##*/}", "c.tar.gz"),
+        ("${F%.*}", "a/b/c.tar"),
+        ("${F%%.*}", "a/b/c"),
+        ("${F#x}", "a/b/c.tar.gz"),
+    ],
+)
+def test_starts_and_ends_are_trimmed(text: str, expected: str) -> None:
+    assert expand(text, {"F": "a/b/c.tar.gz"}) == expected
 
 
 @pytest.mark.parametrize("text", ["${A", "${A/x/y}", "${NOPE:?gone}"])
@@ -131,6 +147,92 @@ def test_the_start_command_is_put_together(text: str, expected: tuple[str, ...])
     assert tuple(start_command(plan("FROM x\n" + text).stages[0].state)) == expected
 
 
+def runs(text: str) -> list[RunCommand]:
+    stages = plan(text).stages
+    return [step.action for step in stages[-1].steps if isinstance(step.action, RunCommand)]
+
+
+def test_the_escape_character_may_be_another() -> None:
+    made = plan("# escape=`\nFROM x\nENV A=C:\\dir B=`$A\nRUN a `\n  b")
+    assert made.stages[0].state.env["A"] == "C:\\dir"
+    assert made.stages[0].state.env["B"] == "$A"
+    action = made.stages[0].steps[-1].action
+    assert isinstance(action, RunCommand)
+    assert action.argv[-1].split() == ["a", "b"]
+
+
+def test_a_lone_document_is_the_script() -> None:
+    (run,) = runs("FROM x\nRUN <<EOF\n\nset -e\n# kept\necho $A\nEOF\n")
+    assert run.argv == ("/bin/sh", "-c", "\nset -e\n# kept\necho $A\n")
+
+
+def test_the_shell_reads_the_documents_of_its_command_line() -> None:
+    first, second = runs("FROM x\nRUN cat <<A <<-'B' \\\n  && true\none\nA\n\ttwo\n\tB\nRUN true\n")
+    assert first.argv[-1].split("\n")[1:] == ["one", "A", "two", "B", ""]
+    assert second.argv[-1] == "true"
+
+
+def test_documents_are_files_to_copy() -> None:
+    step = plan("FROM x\nARG V=1\nCOPY <<A <<'B' /d/\na $V\nA\nb $V\nB\n").stages[0].steps[-1]
+    assert step.action == CopyTexts((("A", "a 1\n"), ("B", "b $V\n")), "/d/", None)
+
+
+def test_what_onbuild_puts_off_is_done_in_stages_that_follow() -> None:
+    made = plan("FROM x AS a\nONBUILD RUN later\nRUN now\nFROM a\nRUN last\nFROM a AS b\nFROM b")
+    texts = [[step.text for step in stage.steps] for stage in made.stages]
+    assert texts == [["ONBUILD RUN later", "RUN now"], ["RUN later", "RUN last"], ["RUN later"], []]
+
+
+def test_only_root_may_change_the_system() -> None:
+    found = runs("FROM x\nRUN a\nUSER ${U:-me}:group\nRUN b\nUSER 0\nRUN c")
+    assert [run.as_root for run in found] == [True, False, True]
+
+
+def test_mounts_of_a_step_are_lent_to_it() -> None:
+    mounts = (
+        "--mount=type=bind,source=r.txt,target=r.txt --mount=type=cache,target=/c,sharing=locked"
+    )
+    (run,) = runs(f"FROM x\nWORKDIR /w\nRUN {mounts} --mount=type=secret,id=t --network=none a b")
+    assert run.lent == (Lent("/w/r.txt", "r.txt"), Lent("/c"))
+    assert run.argv[-1] == "a b"
+
+
+def test_the_platform_can_be_asked_for() -> None:
+    (run,) = runs("FROM --platform=$BUILDPLATFORM x\nARG TARGETOS\nARG TARGETARCH\nRUN a")
+    assert run.env["TARGETOS"] == "linux"
+    assert run.env["TARGETARCH"]
+
+
+def test_an_image_can_be_copied_from() -> None:
+    made = plan("FROM python:3.11\nCOPY --from=node:20 /usr/local/bin/node /usr/local/bin/")
+    copy = made.stages[0].steps[0].action
+    assert isinstance(copy, CopyFiles)
+    assert copy.source is not None
+    assert copy.source.base.node is not None
+    assert made.stages[0].base.node == copy.source.base.node
+
+
+def test_add_downloads_and_unpacks() -> None:
+    first, second = (
+        step.action
+        for step in plan("FROM x\nADD https://e.example/f.txt?x=1 d/\nADD a.tar.gz .")
+        .stages[0]
+        .steps
+    )
+    assert first == AddUrl("https://e.example/f.txt?x=1", "/usr/src/app/d/", None, "")
+    assert isinstance(second, CopyFiles)
+    assert second.unpack
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [("755", 0o755), ("+x", 0o755), ("u+x,go=", 0o700), ("a=rX", 0o555)]
+)
+def test_rights_are_octal_or_symbolic(text: str, mode: int) -> None:
+    copy = plan(f"FROM x\nCOPY --chmod={text} a b").stages[0].steps[0].action
+    assert isinstance(copy, CopyFiles)
+    assert copy.mode == mode
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -138,12 +240,17 @@ def test_the_start_command_is_put_together(text: str, expected: tuple[str, ...])
         ("RUN a\nFROM x", "line 1: only ARG may come before FROM"),
         ("FROM x y", "line 1: FROM takes"),
         ("FROM x\n\nBUILD y", "line 3: unknown instruction 'BUILD'"),
-        ("FROM x\nRUN cat <<EOF\nhi\nEOF", "line 2: here-documents"),
+        ("FROM x\nRUN cat <<EOF\nhi", "line 2: the here-document EOF has no end"),
+        ("FROM x\nONBUILD FROM y", "line 2: ONBUILD FROM is not possible"),
         ("FROM $NOPE", "names no image"),
         ("FROM x\nCOPY a", "at least one source and a target"),
-        ("FROM x\nADD https://example.com/a b", "from a URL is not supported"),
-        ("FROM x\nCOPY --from=alpine /a /b", "images are not pulled"),
-        ("FROM x\nCOPY --chmod=u+x a b", "octal"),
+        ("FROM x\nCOPY https://example.com/a b", "COPY takes no URL"),
+        ("FROM x\nADD https://example.com/a.git b", "from Git is not supported"),
+        ("FROM x\nADD --checksum=md5:1 https://example.com/a b", "--checksum must be sha256"),
+        ("FROM x\nCOPY --from=3 /a /b", "no such earlier stage"),
+        ("FROM x\nCOPY --chmod=rw a b", "octal"),
+        ("FROM x\nCOPY a <<E b/\nE", "not both"),
+        ("FROM x\nRUN --mount=type=secret,id=a,required=true b", "builds have no secrets"),
         ("FROM x\nENV a=1 b", "NAME=VALUE"),
         ("FROM x\nSHELL bash", "SHELL needs"),
         ("FROM x\n" + "RUN a\n" * 1000, "more than 1000"),

@@ -14,16 +14,31 @@ from callboard.builders.process import tree
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.ignoring import IgnoreRules, glob_regex, has_glob
 
+_SYSTEM = ("/usr/bin/", "/usr/lib/", "/usr/share/", "/usr/include/", "/usr/sbin/", "/bin/", "/lib/")
+"""Where stages see the host's files. Nothing there is anybody's secret."""
 _SYSTEM_BIN = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin"})
 """Read-only in a stage; files copied there go where the search path looks first."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What COPY takes files from: the sources, or the tree of an earlier stage."""
+    """What COPY takes files from: the sources, or the tree of an earlier stage or of an image."""
 
     root: Path
     rules: IgnoreRules = field(default_factory=IgnoreRules)
+    has_system: bool = False
+    """Whether the host's system shows where the tree has nothing, as it does for the steps of a stage."""
+    excluded: IgnoreRules = field(default_factory=IgnoreRules)
+    """Of paths below what a pattern names."""
+
+    def place(self, path: str, *, follow_last: bool = True) -> Path:
+        """Where the absolute path of the origin lies on the host."""
+        place = tree.resolve(self.root, path, follow_last=follow_last)
+        if self.has_system and not os.path.lexists(place):
+            inside = "/" + str(place.relative_to(self.root))
+            if inside.startswith(_SYSTEM):
+                return Path(inside).resolve() if follow_last else Path(inside)
+        return place
 
     def matches(self, patterns: Sequence[str]) -> list[str]:
         """The absolute paths below the root that the patterns name. A plain path must exist."""
@@ -50,17 +65,17 @@ class Origin:
     def _below(self, parent: str, segment: str) -> Iterator[str]:
         if not has_glob(segment):
             path = posixpath.join(parent, segment)
-            if os.path.lexists(tree.resolve(self.root, path, follow_last=False)):
+            if os.path.lexists(self.place(path, follow_last=False)):
                 yield path
             return
         expression = _compiled(segment)
-        place = tree.resolve(self.root, parent)
+        place = self.place(parent)
         names = sorted(os.listdir(place)) if place.is_dir() else []
         yield from (posixpath.join(parent, name) for name in names if expression.fullmatch(name))
 
     def entries(self, match: str) -> Iterator[tuple[str, Path]]:
         """Every file, link and folder of a match, named relative to it; a file's own name is empty."""
-        place = tree.resolve(self.root, match)
+        place = self.place(match)
         if not place.is_dir():
             yield "", place
             return
@@ -70,7 +85,8 @@ class Origin:
         for entry in sorted(os.scandir(folder), key=lambda item: item.name):
             name = f"{relative}{entry.name}"
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not self.rules.ignores(posixpath.join(match, name)[1:]):
+            full = posixpath.join(match, name)[1:]
+            if not self.rules.ignores(full) and not self.excluded.ignores(name):
                 yield name, Path(entry.path)
             if is_folder:
                 yield from self._walk(Path(entry.path), match, name + "/")
@@ -124,7 +140,7 @@ class Placement:
         )
         count = 0
         for match in matches:
-            is_file = not tree.resolve(origin.root, match).is_dir()
+            is_file = not origin.place(match).is_dir()
             start = (
                 posixpath.join(folder, posixpath.basename(match))
                 if is_file and into_folder
@@ -136,6 +152,36 @@ class Placement:
                 self._put(place, posixpath.join(start, name) if name else start)
                 count += 1
         return count
+
+    def write(self, texts: Sequence[tuple[str, str]], target: str) -> None:
+        """Make files of texts: in the folder `target` if it ends in a slash, else the only one in its place."""
+        for name, text in texts:
+            path = posixpath.join(target, name) if target.endswith("/") else target
+            place = self._place_for_file(path)
+            tree.write_file(place, text.encode(), mode=0o644 if self.mode is None else self.mode)
+
+    def put(self, file: Path, name: str, target: str) -> None:
+        """Copy one file of the host to `target`, under its own name if that is a folder."""
+        is_folder = target.endswith("/") or tree.resolve(self.root, target).is_dir()
+        place = self._place_for_file(posixpath.join(target, name) if is_folder else target)
+        tree.remove(place)
+        shutil.copyfile(file, place)
+        place.chmod(0o644 if self.mode is None else self.mode)
+        tree.give(place)
+
+    def lend(self, origin: Origin, pattern: str, target: str) -> list[str]:
+        """Copy what is named to the very path `target`, but for what is there. Returns what was added."""
+        added: list[str] = []
+        for match in origin.matches((pattern,)):
+            for name, place in origin.entries(match):
+                path = posixpath.join(target, name) if name else target
+                if not os.path.lexists(tree.resolve(self.root, path)):
+                    added += tree.missing_parents(self.root, path)
+                    self._put(place, path)
+        return added
+
+    def _place_for_file(self, path: str) -> Path:
+        return self._folder(posixpath.dirname(path)) / posixpath.basename(path)
 
     def _folder(self, path: str) -> Path:
         if path not in self._folders:

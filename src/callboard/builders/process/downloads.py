@@ -122,7 +122,7 @@ class Requirements:
 
 def _installs(command: Sequence[str]) -> Iterator[list[str]]:
     """The arguments of each `pip install` in a command."""
-    for words in _simple_commands(command):
+    for words in simple_commands(command):
         for index, word in enumerate(words):
             if (
                 word == "install"
@@ -133,7 +133,8 @@ def _installs(command: Sequence[str]) -> Iterator[list[str]]:
                 break
 
 
-def _simple_commands(command: Sequence[str]) -> Iterator[list[str]]:
+def simple_commands(command: Sequence[str]) -> Iterator[list[str]]:
+    """The words of each command that a shell would start. None of them if they cannot be told apart."""
     if tuple(command[1:2]) != ("-c",):
         yield list(command)
         return

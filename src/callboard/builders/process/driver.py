@@ -17,9 +17,13 @@ from callboard.builders.definition import (
     parse_object,
     read_definition,
 )
+from callboard.builders.fetching.downloading import download_in
 from callboard.builders.fetching.errors import FetchFailed
 from callboard.builders.fetching.fetch import Sources, fetch
-from callboard.builders.process import python_env, tree
+from callboard.builders.fetching.limits import Limits
+from callboard.builders.process import browsers, python_env, system, tree
+from callboard.builders.process.actions import Plan, RunCommand, StagePlan
+from callboard.builders.process.additions import Additions
 from callboard.builders.process.copying import Origin
 from callboard.builders.process.defaults import default_dockerfile, guessed_start
 from callboard.builders.process.dockerfile import parse
@@ -29,10 +33,12 @@ from callboard.builders.process.fetch_sandbox import ProcessSandbox
 from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
 from callboard.builders.process.images import ROOT_NAME, Finished, image_of
 from callboard.builders.process.layers import Layers
-from callboard.builders.process.plan import Plan, RunCommand, StagePlan, make_plan, start_command
+from callboard.builders.process.plan import make_plan, start_command
 from callboard.builders.process.registries import read_registries
+from callboard.builders.process.skeletons import Skeletons
 from callboard.builders.process.stages import StageMaker
 from callboard.builders.process.steps import StepRunner
+from callboard.builders.process.system import HostSystem
 from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
 from callboard.builders.process.workbench import StageTree, Workbench
@@ -70,7 +76,7 @@ def _build(
 ) -> BuildResult:
     folder = Path(spec.build_dir)
     print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
-    workbench = _workbench(folder / _WORK_NAME, downloads)
+    workbench = _workbench(folder / _WORK_NAME, downloads, caches=_caches(spec))
     sources = _sources(spec, workbench)
     definition = _definition(sources, check_schema)
     plan = _plan(spec, definition, sources.actor)
@@ -80,11 +86,14 @@ def _build(
         sources=Origin(definition.context, _ignore_rules(definition)),
         layers=layers,
         workbench=workbench,
+        additions=_additions(workbench),
         use_cache=spec.use_cache,
     )
     made = maker.make(plan)
     stage = plan.stages[-1]
     workbench.complete(stage.base, made)
+    stage.base = browsers.complete(stage.base, made.root, stage.state.env, stage.state.cwd)
+    system.forget_packages(made.root)
     start = _start(stage, definition)
     _compile(workbench, stage, made)
     made.root.rename(folder / ROOT_NAME)
@@ -153,13 +162,27 @@ def _dockerfile_text(path: Path) -> str:
     return content.decode("utf-8-sig", errors="replace")
 
 
-def _workbench(work: Path, downloads: Downloads) -> Workbench:
+def _workbench(work: Path, downloads: Downloads, *, caches: Path) -> Workbench:
+    runner = StepRunner(work / "runner", _surroundings())
     return Workbench(
         folder=work,
-        runner=StepRunner(work / "runner", _surroundings()),
+        runner=runner,
         toolbox=fill_toolbox(work, read_registries(os.environ)),
         downloads=downloads,
+        system=HostSystem(work / "system", Skeletons(caches / "system", runner.etc)),
     )
+
+
+def _additions(workbench: Workbench) -> Additions:
+    sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
+
+    def download(url: str, folder: Path) -> Path:
+        try:
+            return download_in(sandbox, url, folder, limit_bytes=Limits().packed_bytes)
+        except FetchFailed as error:
+            raise BuildFailed(str(error)) from error
+
+    return Additions(workbench.folder / "added", download)
 
 
 def _caches(spec: BuildSpec) -> Path:

@@ -1,4 +1,4 @@
-"""Words and variables of Dockerfile instructions: quotes, escapes, `$NAME`, `${NAME:-word}`.
+"""Words and variables of Dockerfile instructions: quotes, escapes, `$NAME`, `${NAME:-word}`, `${NAME%pattern}`.
 
 The kept parser splits a Dockerfile into instructions but knows only plain variables; real Dockerfiles use defaults.
 """
@@ -7,30 +7,38 @@ import re
 from collections.abc import Mapping
 
 from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.ignoring import glob_regex
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
 _MODIFIER = re.compile(r":?[-+?]")
+_TRIMMING = re.compile(r"##?|%%?")
 MAX_EXPANDED = 1024 * 1024
 """A chain of variables that double each other would fill the memory otherwise."""
 
 
-def expand(text: str, variables: Mapping[str, str]) -> str:
+def expand(text: str, variables: Mapping[str, str], *, escape: str = "\\") -> str:
     """`text` with variables put in, quotes and escapes consumed."""
-    return "".join(_Scanner(text, variables, split=False).words())
+    return "".join(_Scanner(text, variables, split=False, escape=escape).words())
 
 
-def expand_words(text: str, variables: Mapping[str, str]) -> list[str]:
+def expand_document(text: str, variables: Mapping[str, str]) -> str:
+    """A here-document with variables put in. Quotes mean nothing in it."""
+    return "".join(_Scanner(text, variables, split=False, quotes="").words())
+
+
+def expand_words(text: str, variables: Mapping[str, str], *, escape: str = "\\") -> list[str]:
     """`text` split at unquoted whitespace, each word expanded. A variable's value is never split."""
-    return _Scanner(text, variables, split=True).words()
+    return _Scanner(text, variables, split=True, escape=escape).words()
 
 
-def key_values(text: str, variables: Mapping[str, str]) -> dict[str, str]:
+def key_values(text: str, variables: Mapping[str, str], *, escape: str = "\\") -> dict[str, str]:
     """The pairs of ENV, ARG or LABEL: `a=1 b="x y"`, or the old `a rest of the line`."""
     first = text.split(None, 1)
     if first and "=" not in first[0]:
-        return {first[0]: expand(first[1], variables) if len(first) > 1 else ""}
+        rest = expand(first[1], variables, escape=escape) if len(first) > 1 else ""
+        return {first[0]: rest}
     pairs: dict[str, str] = {}
-    for word in expand_words(text, variables):
+    for word in expand_words(text, variables, escape=escape):
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise BuildFailed(f"{word!r} must have the form NAME=VALUE.")
@@ -41,10 +49,20 @@ def key_values(text: str, variables: Mapping[str, str]) -> dict[str, str]:
 class _Scanner:
     """One pass over a text, character by character."""
 
-    def __init__(self, text: str, variables: Mapping[str, str], *, split: bool) -> None:
+    def __init__(
+        self,
+        text: str,
+        variables: Mapping[str, str],
+        *,
+        split: bool,
+        escape: str = "\\",
+        quotes: str = "'\"",
+    ) -> None:
         self._text = text
         self._variables = variables
         self._split = split
+        self._escape_character = escape
+        self._quotes = quotes
         self._at = 0
         self._quote: str = ""
         self._word: str | None = None
@@ -57,11 +75,11 @@ class _Scanner:
         return self._words
 
     def _step(self, character: str) -> None:
-        if character == "\\" and self._quote != "'":
+        if character == self._escape_character and self._quote != "'":
             self._escape()
         elif character == "$" and self._quote != "'":
             self._variable()
-        elif character == self._quote or (character in "'\"" and not self._quote):
+        elif character == self._quote or (character in self._quotes and not self._quote):
             self._quote = character if not self._quote else ""
             self._take("")
         elif character.isspace() and self._split and not self._quote:
@@ -85,8 +103,9 @@ class _Scanner:
 
     def _escape(self) -> None:
         following = self._text[self._at + 1 : self._at + 2]
-        if self._quote and following not in {'"', "$", "\\"}:
-            self._take("\\")
+        in_quotes = self._quote or not self._quotes
+        if in_quotes and following not in {'"', "$", self._escape_character}:
+            self._take(self._escape_character)
         else:
             self._take(following, length=2)
 
@@ -104,6 +123,12 @@ class _Scanner:
     def _braced(self, name: str, after: int) -> None:
         close = _closing_brace(self._text, after)
         modifier = _MODIFIER.match(self._text, after)
+        trimming = _TRIMMING.match(self._text, after)
+        if trimming is not None:
+            pattern = expand(self._text[trimming.end() : close], self._variables)
+            value = _trimmed(self._variables.get(name, ""), trimming.group(), pattern)
+            self._take(value, length=close + 1 - self._at)
+            return
         end = modifier.end() if modifier else after
         if modifier is None and close != after:
             raise BuildFailed(
@@ -128,6 +153,18 @@ class _Scanner:
                 return value or ""
             case _:
                 return value or ""
+
+
+def _trimmed(value: str, operator: str, pattern: str) -> str:
+    """`value` without the shortest, or by a doubled operator longest, start (`#`) or end (`%`) that matches."""
+    expression = re.compile(glob_regex(pattern).replace("[^/]", "."), re.DOTALL)
+    lengths = range(len(value) + 1) if len(operator) == 1 else range(len(value), -1, -1)
+    for length in lengths:
+        if operator[0] == "#" and expression.fullmatch(value[:length]):
+            return value[length:]
+        if operator[0] == "%" and expression.fullmatch(value[len(value) - length :]):
+            return value[: len(value) - length]
+    return value
 
 
 def _closing_brace(text: str, start: int) -> int:

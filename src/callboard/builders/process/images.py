@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.builders.base import Image, ImageMount
-from callboard.builders.process import python_env, tree
+from callboard.builders.process import overlays, python_env, system, tree
+from callboard.builders.process.actions import StagePlan
 from callboard.builders.process.bases import Base
-from callboard.builders.process.plan import StagePlan
 from callboard.builders.process.toolbox import interpreter_mounts
 from callboard.builders.process.views import Part, can_be_mounted, parts
 from callboard.executors.base import MountMode
@@ -48,6 +48,7 @@ def image_of(finished: Finished, start: Sequence[str]) -> Image:
             ImageMount(prefix, prefix, MountMode.READ_ONLY)
             for prefix in interpreter_mounts(finished.base.interpreters)
         ),
+        *_system_mounts(finished.root),
         *_mounts(
             finished,
             cwd,
@@ -91,11 +92,22 @@ def _add_python_name(finished: Finished) -> None:
             (folder / name).symlink_to(python.executable)
 
 
+def _system_mounts(root: Path) -> Iterator[ImageMount]:
+    """What the Actor has of its own in folders of the host's."""
+    if system.is_layered(root) and overlays.available():
+        for path in ("/usr", "/etc"):
+            tree.make_directory(root, path)
+            yield ImageMount(_source(path), path, MountMode.LAYER)
+
+
 def _mounts(finished: Finished, cwd: str, *, with_environment: bool) -> Iterator[ImageMount]:
     base, root = finished.base, finished.root
     own_cwd = can_be_mounted(cwd)
     around = [*interpreter_mounts(base.interpreters), *([cwd] if own_cwd else [])]
+    layered = any(mount.mode == MountMode.LAYER for mount in _system_mounts(root))
     for part in parts(root, around=around):
+        if layered and part.path.startswith("/etc/"):
+            continue
         if part.path == base.environment_dir and python_env.exists(root, part.path):
             if with_environment:
                 yield ImageMount(_source(part.path), part.path, MountMode.READ_ONLY)

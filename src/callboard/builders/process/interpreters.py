@@ -1,4 +1,4 @@
-"""Which Python and Node interpreters this host has, and which of them comes nearest to what a Dockerfile asks for."""
+"""Which Python, Node and browser this host has, and which of them comes nearest to what a Dockerfile asks for."""
 
 import os
 import re
@@ -13,6 +13,15 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 8)
 """The oldest version the installer makes environments for."""
 
+_BROWSERS = (
+    "/usr/lib/chromium/chromium",
+    "/usr/lib64/chromium-browser/chromium-browser",
+    "/usr/lib/chromium-browser/chromium-browser",
+    "/usr/lib/chromium/chrome",
+    "/opt/google/chrome/chrome",
+    "/opt/chromium.org/chromium/chrome",
+)
+"""Where packages of distributions have the program."""
 _VERSIONED = re.compile(r"(?:cpython-)?(\d+)\.(\d+)(?:\.(\d+))?")
 _PYTHON_FILE = re.compile(r"python(\d+)\.(\d+)")
 
@@ -90,6 +99,26 @@ def _version_key(path: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", path.name)[:3])
 
 
+def nearest_node(major: int | None) -> Interpreter | None:
+    """The wanted major version, else the next newer one of the host, else the newest older one."""
+    own = node()
+    if own is None or major is None or major == own.version[0]:
+        return own
+    found = {one.version[0]: one for one in (*_nodes(os.environ), own)}
+    newer = [version for version in found if version >= major]
+    return found[min(newer) if newer else max(found)]
+
+
+def _nodes(environ: Mapping[str, str]) -> Iterator[Interpreter]:
+    """Those that nvm has installed."""
+    home = Path(environ.get("NVM_DIR") or Path(environ.get("HOME", "/root")) / ".nvm")
+    versions = home / "versions/node"
+    for prefix in sorted(versions.iterdir(), key=_version_key) if versions.is_dir() else ():
+        match = _VERSIONED.match(prefix.name.removeprefix("v"))
+        if match is not None and (prefix / "bin/npm").exists():
+            yield Interpreter(prefix / "bin/node", prefix, (int(match[1]), int(match[2])))
+
+
 @cache
 def node() -> Interpreter | None:
     """The host's Node, or None. It must come with npm to be of use."""
@@ -104,3 +133,13 @@ def node() -> Interpreter | None:
         return None
     executable = Path(program).resolve()
     return Interpreter(executable, executable.parent.parent, (int(match[1]), int(match[2])))
+
+
+@cache
+def browser() -> Interpreter | None:
+    """The host's Chromium or Chrome itself, not a script that starts it, or None."""
+    for name in _BROWSERS:
+        executable = Path(name)
+        if executable.is_file() and os.access(executable, os.X_OK):
+            return Interpreter(executable, executable.parent, (0, 0))
+    return None

@@ -6,7 +6,7 @@ that only that much is ever copied. Where there are no overlays the whole tree i
 
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -30,38 +30,54 @@ def available() -> bool:
 
 
 @contextmanager
-def mounted(lower: Path, folder: Path) -> Generator[Path]:
-    """A writable view of `lower`. What is written is in `folder/upper` afterwards. Raises OSError."""
+def mounted(lower: Path | Sequence[Path], folder: Path) -> Generator[Path]:
+    """A writable view of `lower`, or of several laid over each other, the first on top. Raises OSError.
+
+    What is written is in `folder/upper` afterwards.
+    """
+    lowers = (lower,) if isinstance(lower, Path) else tuple(lower)
     merged = folder / "merged"
     for name in ("upper", "work", "merged"):
         (folder / name).mkdir(parents=True)
-    status = lower.stat()
+    status = lowers[0].stat()
     os.chown(folder / "upper", status.st_uid, status.st_gid)
     (folder / "upper").chmod(stat.S_IMODE(status.st_mode))
-    _mount(lower, folder, merged)
-    try:
+    above = {"upperdir": folder / "upper", "workdir": folder / "work"}
+    with _mount(merged, lowers, above):
         yield merged
+
+
+@contextmanager
+def joined(lowers: Sequence[Path], folder: Path) -> Generator[Path]:
+    """A view of folders laid over each other, the first on top, that nobody can write to. Raises OSError."""
+    merged = folder / "merged"
+    merged.mkdir(parents=True)
+    with _mount(merged, lowers, {}):
+        yield merged
+
+
+@contextmanager
+def _mount(merged: Path, lowers: Sequence[Path], above: Mapping[str, Path]) -> Generator[None]:
+    """Name the folders by descriptors, as their paths may hold what mount options must not."""
+    opened: list[int] = []
+
+    def name_of(path: Path) -> str:
+        opened.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
+        return f"/proc/self/fd/{opened[-1]}"
+
+    try:
+        options = ["lowerdir=" + ":".join(map(name_of, lowers))]
+        options += [f"{key}={name_of(path)}" for key, path in above.items()]
+        options += ["redirect_dir=off", "metacopy=off", "volatile"] if above else []
+        flags = linux.MS_NOSUID | linux.MS_NODEV
+        linux.mount("overlay", str(merged), "overlay", flags, ",".join(options))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    try:
+        yield
     finally:
         linux.unmount(str(merged))
-
-
-def _mount(lower: Path, folder: Path, merged: Path) -> None:
-    """Name the folders by descriptors, as their paths may hold what mount options must not."""
-    paths = {"lowerdir": lower, "upperdir": folder / "upper", "workdir": folder / "work"}
-    opened = {name: os.open(path, os.O_PATH | os.O_CLOEXEC) for name, path in paths.items()}
-    try:
-        options = [f"{name}=/proc/self/fd/{descriptor}" for name, descriptor in opened.items()]
-        flags = linux.MS_NOSUID | linux.MS_NODEV
-        linux.mount(
-            "overlay",
-            str(merged),
-            "overlay",
-            flags,
-            ",".join([*options, "redirect_dir=off", "metacopy=off"]),
-        )
-    finally:
-        for descriptor in opened.values():
-            os.close(descriptor)
 
 
 def take_over(upper: Path, target: Path) -> None:

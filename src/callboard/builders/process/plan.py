@@ -4,108 +4,29 @@ A plan depends only on the Dockerfile and the build arguments, so the identity o
 up among the cached layers, before the first one is run.
 """
 
-import posixpath
-import re
+import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from callboard.builders.process.bases import Base, base_for
+from callboard.builders.process.actions import (
+    ROOT_USERS,
+    Action,
+    MakeFolder,
+    Plan,
+    Remark,
+    RunCommand,
+    StagePlan,
+    StageState,
+    Step,
+)
+from callboard.builders.process.bases import base_for
+from callboard.builders.process.copy_plan import CopyPlanner
 from callboard.builders.process.dockerfile import Dockerfile, Instruction, Stage
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.expansion import expand, expand_words, key_values
+from callboard.builders.process.heredocs import without_marks
 
-DEFAULT_SHELL = ("/bin/sh", "-c")
-_ARCHIVE = re.compile(r"\.(tar(\.(gz|bz2|xz))?|tgz|txz)$")
-
-
-@dataclass(frozen=True)
-class CopyFiles:
-    """COPY or ADD. `source` is None for the sources, else the stage copied from."""
-
-    patterns: tuple[str, ...]
-    target: str
-    source: "StagePlan | None"
-    mode: int | None
-
-
-@dataclass(frozen=True)
-class MakeFolder:
-    """WORKDIR."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class RunCommand:
-    """RUN. `env` is what the Dockerfile sets, without what the builder adds."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    cwd: str
-
-
-@dataclass(frozen=True)
-class ProvideUv:
-    """COPY from the image of uv, which the builder has anyway."""
-
-
-@dataclass(frozen=True)
-class Remark:
-    """An instruction that changes no files."""
-
-
-Action: TypeAlias = CopyFiles | MakeFolder | RunCommand | ProvideUv | Remark
-
-
-@dataclass(frozen=True)
-class Step:
-    """One instruction as the log shows it."""
-
-    number: int
-    text: str
-    action: Action
-
-
-@dataclass
-class StageState:
-    """What instructions change besides files."""
-
-    env: dict[str, str]
-    arguments: dict[str, str]
-    cwd: str
-    shell: tuple[str, ...] = DEFAULT_SHELL
-    command: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """For expansion and for RUN: ENV wins over ARG."""
-        return {**self.arguments, **self.env}
-
-    def absolute(self, path: str) -> str:
-        return posixpath.normpath(posixpath.join(self.cwd, path)).replace("//", "/")
-
-
-@dataclass
-class StagePlan:
-    """A stage ready to be made. `parent` is the earlier stage it starts from, if not from an image."""
-
-    number: int
-    text: str
-    base: Base
-    parent: "StagePlan | None"
-    state: StageState
-    name: str | None = None
-    steps: list[Step] = field(default_factory=list[Step])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The last stage is the Actor. `step_count` counts all instructions."""
-
-    stages: tuple[StagePlan, ...]
-    step_count: int
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_HERE = "callboard_here_document"
 
 
 def make_plan(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> Plan:
@@ -116,12 +37,23 @@ def make_plan(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> Pla
     return Plan(tuple(planner.stages), planner.count)
 
 
+def _platform_arguments() -> dict[str, str]:
+    """What every Dockerfile may declare by ARG without being given it."""
+    machine = platform.machine()
+    architecture = _ARCHITECTURES.get(machine, machine)
+    values = {"PLATFORM": f"linux/{architecture}", "OS": "linux", "ARCH": architecture}
+    return {
+        side + name: value for side in ("BUILD", "TARGET") for name, value in values.items()
+    } | {"TARGETVARIANT": ""}
+
+
 class _Planner:
     def __init__(self, dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> None:
         self.stages: list[StagePlan] = []
         self.count = 0
         self._given = dict(build_arguments)
-        self._globals: dict[str, str] = {}
+        self._globals: dict[str, str] = _platform_arguments()
+        self._copying = CopyPlanner(self.stages)
         for instruction in dockerfile.arguments:
             self._globals.update(self._declared(instruction, self._globals, inherited={}))
 
@@ -131,8 +63,8 @@ class _Planner:
             raise BuildFailed(
                 f"Dockerfile line {stage.line}: FROM names no image once its variables are put in."
             )
-        plan = self._start(stage, image)
-        for instruction in stage.instructions:
+        plan, triggers = self._start(stage, image)
+        for instruction in (*triggers, *stage.instructions):
             try:
                 action = self._action(plan, instruction)
             except BuildFailed as error:
@@ -141,94 +73,78 @@ class _Planner:
             plan.steps.append(Step(self.count, instruction.text, action))
         self.stages.append(plan)
 
-    def _start(self, stage: Stage, image: str) -> StagePlan:
+    def _start(self, stage: Stage, image: str) -> tuple[StagePlan, tuple[Instruction, ...]]:
+        """The stage without its steps, and what the stage it starts from has put off."""
         self.count += 1
-        parent = self._earlier(image)
+        parent = self._copying.earlier(image)
         text = f"FROM {image}" + (f" AS {stage.name}" if stage.name else "")
         if parent is None:
             base = base_for(image)
             state = StageState({**base.env}, {}, base.work_dir)
-        else:
-            base, old = parent.base, parent.state
-            state = StageState({**old.env}, {}, old.cwd, old.shell, old.command, old.entrypoint)
-        return StagePlan(self.count, text, base, parent, state, stage.name)
-
-    def _earlier(self, name: str) -> StagePlan | None:
-        for plan in reversed(self.stages):
-            if plan.name is not None and plan.name == name.lower():
-                return plan
-        return None
+            return StagePlan(self.count, text, base, None, state, stage.name), ()
+        base, old = parent.base, parent.state
+        state = StageState(
+            {**old.env}, {}, old.cwd, old.shell, old.command, old.entrypoint, old.user
+        )
+        return StagePlan(self.count, text, base, parent, state, stage.name), old.triggers
 
     def _action(self, plan: StagePlan, item: Instruction) -> Action:
         state = plan.state
         match item.name:
             case "ENV":
-                state.env.update(key_values(item.value, state.variables))
+                state.env.update(key_values(item.value, state.variables, escape=item.escape))
             case "ARG":
                 state.arguments.update(
                     self._declared(item, state.variables, inherited=self._globals)
                 )
             case "WORKDIR":
-                state.cwd = state.absolute(expand(item.value, state.variables))
+                path = expand(item.value, state.variables, escape=item.escape)
+                state.cwd = state.absolute(path)
                 return MakeFolder(state.cwd)
             case "COPY" | "ADD":
-                return self._copy(state, item)
+                return self._copying.action(plan, item)
             case "RUN":
-                argv = item.exec_form() or (*state.shell, item.value)
-                return RunCommand(argv, state.variables, state.cwd)
+                return self._run(state, item)
             case _:
                 return _configured(state, item)
         return Remark()
+
+    def _run(self, state: StageState, item: Instruction) -> RunCommand:
+        argv = item.exec_form() or (*state.shell, _script(item))
+        as_root = state.user in ROOT_USERS
+        lent = tuple(self._copying.lent(state, item))
+        return RunCommand(argv, state.variables, state.cwd, as_root, lent)
 
     def _declared(
         self, item: Instruction, variables: Mapping[str, str], *, inherited: Mapping[str, str]
     ) -> dict[str, str]:
         """The values of ARG: what the build was given, else the default, else that before the first FROM."""
         found: dict[str, str] = {}
-        for word in expand_words(item.value, variables):
+        for word in expand_words(item.value, variables, escape=item.escape):
             name, equals, default = word.partition("=")
             value = self._given.get(name, default if equals else inherited.get(name))
             if value is not None:
                 found[name] = value
         return found
 
-    def _copy(self, state: StageState, item: Instruction) -> CopyFiles | ProvideUv:
-        if "astral-sh/uv" in item.flags.get("from", ""):
-            return ProvideUv()
-        words = item.exec_form()
-        paths = (
-            [expand(word, state.variables) for word in words]
-            if words
-            else expand_words(item.value, state.variables)
-        )
-        if len(paths) < 2:
-            raise BuildFailed(f"{item.name} needs at least one source and a target.")
-        for path in paths[:-1]:
-            if "://" in path or path.startswith("git@"):
-                raise BuildFailed(
-                    f"{item.name} from a URL is not supported; fetch {path} in a RUN step."
-                )
-            if item.name == "ADD" and _ARCHIVE.search(path):
-                raise BuildFailed(
-                    f"ADD does not unpack {path}; COPY it and unpack it in a RUN step."
-                )
-        target = state.absolute(paths[-1]) + (
-            "/" if paths[-1].endswith(("/", "/.")) or paths[-1] == "." else ""
-        )
-        return CopyFiles(tuple(paths[:-1]), target, self._copy_source(state, item), _mode(item))
 
-    def _copy_source(self, state: StageState, item: Instruction) -> StagePlan | None:
-        if "from" not in item.flags:
-            return None
-        name = expand(item.flags["from"], state.variables)
-        if name.isdecimal() and int(name) < len(self.stages):
-            return self.stages[int(name)]
-        stage = self._earlier(name)
-        if stage is None:
-            raise BuildFailed(
-                f"COPY --from={name}: there is no earlier stage of that name, and images are not pulled."
-            )
-        return stage
+def _script(item: Instruction) -> str:
+    """The command line of RUN in shell form, here-documents included: a lone one is the script itself."""
+    if not item.heredocs:
+        return item.value
+    first = item.heredocs[0]
+    if len(item.heredocs) == 1 and not without_marks(item.value).strip():
+        return _own_interpreter(first.content) if first.content.startswith("#!") else first.content
+    # The shell reads documents that follow its command line by itself.
+    return "\n".join([item.value, *(f"{one.content}{one.name}" for one in item.heredocs), ""])
+
+
+def _own_interpreter(script: str) -> str:
+    """A shell command that runs a script that names its interpreter."""
+    return (
+        f"file=$(mktemp) && cat >\"$file\" <<'{_HERE}'\n{script}{_HERE}\n"
+        '[ -s "$file" ] && chmod 700 "$file" && "$file"; code=$?; rm -f "$file"; exit $code\n'
+    )
 
 
 def _configured(state: StageState, item: Instruction) -> Remark:
@@ -243,7 +159,12 @@ def _configured(state: StageState, item: Instruction) -> Remark:
         case "ENTRYPOINT":
             state.entrypoint = _command(state, item)
             state.command = None
-        case _:  # USER and what only matters to containers: every step runs as the Actor's own user
+        case "USER":
+            user = expand(item.value, state.variables, escape=item.escape)
+            state.user = user.partition(":")[0].strip()
+        case "ONBUILD" if item.trigger is not None:
+            state.triggers = (*state.triggers, item.trigger)
+        case _:  # what only matters to containers
             pass
     return Remark()
 
@@ -253,16 +174,6 @@ def _command(state: StageState, item: Instruction) -> tuple[str, ...] | None:
     if words is not None:
         return words or None
     return (*state.shell, item.value) if item.value else None
-
-
-def _mode(item: Instruction) -> int | None:
-    text = item.flags.get("chmod")
-    if text is None:
-        return None
-    try:
-        return int(text, 8) & 0o777
-    except ValueError:
-        raise BuildFailed(f"--chmod={text} must be an octal number.") from None
 
 
 def start_command(state: StageState) -> Sequence[str]:

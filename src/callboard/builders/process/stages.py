@@ -1,16 +1,20 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
 import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from uv import find_uv_bin
 
-from callboard.builders.process import copying, node_packages, tree
-from callboard.builders.process.copying import Origin, Placement
-from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.layers import Layers, identity
-from callboard.builders.process.plan import (
+from callboard.builders.process import additions, browsers, copying, foreign, node_packages, tree
+from callboard.builders.process.actions import (
+    Action,
+    AddUrl,
     CopyFiles,
+    CopyTexts,
+    Lent,
     MakeFolder,
     Plan,
     ProvideUv,
@@ -18,6 +22,11 @@ from callboard.builders.process.plan import (
     StagePlan,
     Step,
 )
+from callboard.builders.process.additions import Additions
+from callboard.builders.process.copying import Origin, Placement
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.ignoring import parse_ignore_rules
+from callboard.builders.process.layers import Layers, identity
 from callboard.builders.process.views import named_folders
 from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
@@ -37,12 +46,14 @@ class StageMaker:
         sources: Origin,
         layers: Layers,
         workbench: Workbench,
+        additions: Additions,
         use_cache: bool,
     ) -> None:
         self._folder = folder
         self._sources = sources
         self._layers = layers
         self._workbench = workbench
+        self._additions = additions
         self._use_cache = use_cache
         self._made: dict[int, StageTree] = {}
         self._keys: dict[int, list[str]] = {}
@@ -93,10 +104,13 @@ class StageMaker:
     def _make_needed(self, stage: StagePlan, kept: int) -> None:
         """Make the stages that this one goes on from or takes files from, first ones first."""
         sources = [
-            step.action.source for step in stage.steps[kept:] if isinstance(step.action, CopyFiles)
+            one
+            for step in stage.steps[kept:]
+            for one in _copied_from(step.action)
+            if one.number > 0
         ]
-        needed = [*sources, None if kept else stage.parent]
-        for other in sorted((one for one in needed if one is not None), key=lambda one: one.number):
+        needed = [*sources, *([stage.parent] if stage.parent and not kept else [])]
+        for other in sorted(needed, key=lambda one: one.number):
             self._stage(other)
 
     def _start(self, stage: StagePlan, kept: int) -> tuple[StageTree, int]:
@@ -120,23 +134,62 @@ class StageMaker:
             tree.make_directory(root, folder)
         (root / "tmp").chmod(0o1777)
         made = StageTree(root)
-        if stage.base.node_packages:
+        if stage.base.browser is not None:
+            browsers.provide(root, stage.base.browser)
+        if stage.number < 0:
+            foreign.link_interpreter(root, stage.base)
+        elif stage.base.node_packages:
             node_packages.provide(stage.base, made, layers=self._layers, workbench=self._workbench)
+        foreign.provide_scripts(root, stage.base)
         return made
 
     def _perform(self, stage: StagePlan, made: StageTree, step: Step, *, key: str) -> None:
         match step.action:
             case CopyFiles() as copy:
-                origin = self._origin(copy)
-                Placement(made.root, copy.mode).copy(origin, copy.patterns, copy.target)
+                self._copy(stage, made, copy)
+            case CopyTexts(texts, target, mode):
+                Placement(made.root, mode).write(texts, target)
+            case AddUrl(url, target, mode):
+                name, file = self._additions.name_of(url), self._additions.get(step.action)
+                Placement(made.root, mode).put(file, name, target)
             case MakeFolder(path):
                 tree.make_directory(made.root, path)
             case ProvideUv():
                 self._provide_uv(made)
             case RunCommand() as command:
-                self._run_step(stage, made, step, command, key=key)
+                with self._lending(made, command.lent):
+                    self._run_step(stage, made, step, command, key=key)
             case _:
                 pass
+
+    def _copy(self, stage: StagePlan, made: StageTree, copy: CopyFiles) -> None:
+        origin = replace(self._origin(copy.source), excluded=parse_ignore_rules(copy.excluded))
+        archives: Mapping[str, Path] = (
+            additions.archives(origin, copy.patterns) if copy.unpack else {}
+        )
+        for archive in archives.values():
+            target = copy.target.rstrip("/") or "/"
+            tree.make_directory(made.root, target)
+            if self._workbench.unpack(stage.base, made, archive, target) != 0:
+                raise BuildFailed(f"ADD: {archive.name} cannot be unpacked.")
+        others = [path for path in origin.matches(copy.patterns) if path not in archives]
+        if others or not archives:
+            Placement(made.root, copy.mode).copy(origin, others, copy.target)
+
+    @contextmanager
+    def _lending(self, made: StageTree, lent: Sequence[Lent]) -> Generator[None]:
+        """Put in place what a step may use and does not keep. What is there already stays as it is."""
+        placed: list[str] = []
+        for item in lent:
+            if item.pattern is None:
+                placed += tree.missing_parents(made.root, item.target)
+                tree.make_directory(made.root, item.target)
+            else:
+                origin = self._origin(item.source)
+                placed += Placement(made.root).lend(origin, item.pattern, item.target)
+        yield
+        for path in reversed(placed):
+            tree.remove(tree.resolve(made.root, path, follow_last=False))
 
     def _run_step(
         self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand, *, key: str
@@ -167,8 +220,14 @@ class StageMaker:
         folder = tree.make_directory(made.root, "/usr/local/bin")
         tree.write_file(folder / "uv", Path(find_uv_bin()).read_bytes(), mode=0o755)
 
-    def _origin(self, copy: CopyFiles) -> Origin:
-        return self._sources if copy.source is None else Origin(self._stage(copy.source).root)
+    def _origin(self, source: StagePlan | None) -> Origin:
+        if source is None:
+            return self._sources
+        if source.number >= 0:
+            return Origin(self._stage(source).root, has_system=True)
+        if source.number not in self._made:
+            self._made[source.number] = self._fresh(source, self._folder / f"image{source.number}")
+        return Origin(self._made[source.number].root, has_system=True)
 
     def _stage_keys(self, stage: StagePlan) -> list[str]:
         """Identity of the stage's start and of each step in it."""
@@ -188,27 +247,49 @@ class StageMaker:
     def _decisive(self, step: Step) -> tuple[str, ...]:
         """All that decides what a step does to the files, besides those it starts from."""
         match step.action:
-            case CopyFiles(patterns, target, source, mode):
-                content = (
-                    copying.digest(self._sources, patterns)
-                    if source is None
-                    else self._stage_keys(source)[-1]
-                )
-                return ("copy", *patterns, target, str(mode), content)
+            case CopyFiles(patterns, target, source, mode, unpack, excluded):
+                content = self._content(patterns, source)
+                return ("copy", *patterns, target, f"{mode} {unpack}", *excluded, content)
+            case CopyTexts(texts, target, mode):
+                return ("texts", *(word for pair in texts for word in pair), target, str(mode))
+            case AddUrl(url, target, mode):
+                content = self._additions.digest(step.action)
+                return ("add", self._additions.name_of(url), target, str(mode), content)
             case MakeFolder(path):
                 return ("folder", path)
             case ProvideUv():
                 return ("uv",)
-            case RunCommand(argv, env, cwd):
+            case RunCommand(argv, env, cwd, as_root, lent):
                 return (
-                    "run",
+                    f"run {as_root}",
                     *argv,
                     cwd,
                     *(f"{name}={value}" for name, value in sorted(env.items())),
+                    *(word for item in lent for word in self._decisive_of_lent(item)),
                 )
             case _:
                 return ()
 
+    def _decisive_of_lent(self, item: Lent) -> tuple[str, ...]:
+        if item.pattern is None:
+            return ("folder", item.target)
+        return ("lent", item.pattern, item.target, self._content((item.pattern,), item.source))
+
+    def _content(self, patterns: tuple[str, ...], source: StagePlan | None) -> str:
+        if source is None:
+            return copying.digest(self._sources, patterns)
+        return self._stage_keys(source)[-1]
+
     def _say(self, number: int, text: str) -> None:
         shown = text if len(text) <= 300 else text[:297] + "..."
         print(f"Step {number}/{self._total}: {shown}", flush=True)
+
+
+def _copied_from(action: Action) -> list[StagePlan]:
+    match action:
+        case CopyFiles(source=StagePlan() as source):
+            return [source]
+        case RunCommand(lent=lent):
+            return [item.source for item in lent if item.source is not None]
+        case _:
+            return []

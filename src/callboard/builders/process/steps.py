@@ -4,22 +4,35 @@ Nothing an Actor brings is run any other way, except where the operator allowed 
 their stage's own folders, the tools, and the registries' files; not the server, not other builds.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from callboard.builders.process import tree
 from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.root_commands import root_command
 from callboard.executors.base import Mount
-from callboard.executors.launcher.sandbox import HOME, JOB_UID, Sandbox, sandbox_command, write_etc
+from callboard.executors.launcher.runners import BUBBLEWRAP
+from callboard.executors.launcher.sandbox import (
+    HOME,
+    JOB_UID,
+    Sandbox,
+    SystemFolders,
+    sandbox_command,
+    write_etc,
+)
 from callboard.executors.launcher.surroundings import Surroundings
 
 _HOSTNAME = "build"
+_Opened: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,8 @@ class StepCommand:
     home: Path
     tmp: Path
     mounts: tuple[Mount, ...]
+    system: SystemFolders | None = None
+    """With `var`, the step is root of its stage."""
 
 
 class StepRunner:
@@ -46,6 +61,16 @@ class StepRunner:
         shutil.copytree(self._surroundings.etc, self._etc)
         self._add_image_user()
 
+    @property
+    def etc(self) -> Path:
+        """The sandbox's own part of `/etc`."""
+        return self._etc
+
+    @property
+    def is_sandboxed(self) -> bool:
+        """Whether the best of sandboxes is in force."""
+        return self._surroundings.filesystem == BUBBLEWRAP
+
     def run(self, command: StepCommand, *, quiet: bool = False) -> int:
         """Run to the end and return the exit code. Output goes to the build log, unless `quiet`."""
         sys.stdout.flush()
@@ -59,8 +84,19 @@ class StepRunner:
     def _run(self, command: StepCommand, *, quiet: bool) -> int:
         if self._surroundings.filesystem == "none":
             return _run_unprotected(command, quiet=quiet)
-        with sandbox_command(self._box(command)).opened() as (argv, descriptors):
+        as_root = command.system is not None and command.system.var is not None
+        opened = self._opened_as_root(command) if as_root else self._opened(command)
+        with opened as (argv, descriptors):
             return _exit_code(argv, {}, "/", quiet=quiet, pass_fds=descriptors)
+
+    def _opened(self, command: StepCommand) -> AbstractContextManager[_Opened]:
+        return sandbox_command(self._box(command)).opened()
+
+    def _opened_as_root(self, command: StepCommand) -> AbstractContextManager[_Opened]:
+        """The sandbox leaves its program the right to map users; the step itself is started without."""
+        step = {"argv": command.argv, "env": {"HOME": HOME, **command.env}, "cwd": command.cwd}
+        outer = sandbox_command(self._box(replace(command, env={}, cwd="/")))
+        return root_command(outer, json.dumps(step).encode())
 
     def _box(self, command: StepCommand) -> Sandbox:
         return Sandbox(
@@ -73,6 +109,7 @@ class StepRunner:
             etc=self._etc,
             mounts=command.mounts,
             resolv_conf=self._surroundings.resolv_conf,
+            system=command.system,
             rung=self._surroundings.filesystem,
         )
 

@@ -16,15 +16,25 @@ from callboard.executors.base import Mount, MountMode
 PLACE = "/run/callboard"
 UV = f"{PLACE}/uv/uv"
 
-_STAND_INS = {
-    "system_packages.sh": ("apt", "apt-get", "apk", "yum", "dnf", "microdnf"),
-    "no_users.sh": ("useradd", "usermod", "adduser", "groupadd", "addgroup", "chown", "chgrp"),
-    "mkdir.sh": ("mkdir",),
+_ALWAYS = {
+    "system_packages.sh": ("apk", "yum", "dnf", "microdnf"),
     "sudo.sh": ("sudo", "gosu"),
     "pip.sh": ("pip", "pip3"),
     "uv.sh": ("uv",),
     "pip_by_uv.py": ("pip_by_uv.py",),
+    "as_root.py": ("as_root.py",),
+    "playwright_hook.cjs": ("playwright_hook.cjs",),
 }
+_FOR_ROOT = {"apt.sh": ("apt", "apt-get"), "before_dpkg.sh": ("before_dpkg.sh",)}
+_NOT_FOR_ROOT = {
+    "system_packages.sh": ("apt", "apt-get"),
+    "no_users.sh": ("useradd", "usermod", "adduser", "groupadd", "addgroup", "chown", "chgrp"),
+    "mkdir.sh": ("mkdir",),
+}
+"""Of steps that are not root of their stage."""
+BEFORE_DPKG = f"{PLACE}/tools/root/before_dpkg.sh"
+PLAYWRIGHT_HOOK = f"{PLACE}/tools/playwright_hook.cjs"
+AS_ROOT = f"{PLACE}/tools/as_root.py"
 
 
 @dataclass(frozen=True)
@@ -65,20 +75,23 @@ class Toolbox:
         yield from self.registries.mounts()
 
 
-def search_path(path: str) -> str:
+def search_path(path: str, *, as_root: bool = False) -> str:
     """`path` with the stand-ins before all else."""
-    return f"{PLACE}/tools:{PLACE}/uv:{path}"
+    own = "root" if as_root else "user"
+    return f"{PLACE}/tools/{own}:{PLACE}/tools:{PLACE}/uv:{path}"
 
 
 def fill_toolbox(work: Path, registries: Registries) -> Toolbox:
     """Write the stand-ins below `work`."""
     folder = work / "tools"
-    folder.mkdir(parents=True)
     package = resources.files("callboard.builders.process.tools")
-    for file, names in _STAND_INS.items():
-        text = package.joinpath(file).read_text(encoding="utf-8")
-        for name in names:
-            _write_program(folder / name, text)
+    places = {folder: _ALWAYS, folder / "root": _FOR_ROOT, folder / "user": _NOT_FOR_ROOT}
+    for place, programs in places.items():
+        place.mkdir(parents=True)
+        for file, names in programs.items():
+            text = package.joinpath(file).read_text(encoding="utf-8")
+            for name in names:
+                _write_program(place / name, text)
     (folder / "npmrc").write_text(registries.npmrc, encoding="utf-8")
     if os.geteuid() == 0:
         tree.give(folder / "npmrc")

@@ -75,6 +75,12 @@ def make_directory(root: Path, path: str) -> Path:
     return place
 
 
+def missing_parents(root: Path, path: str) -> list[str]:
+    """The stage's folder `path` and those above it, outermost first, as far as they are not there."""
+    above = [str(one) for one in reversed(PurePosixPath(path).parents)]
+    return [one for one in (*above, path) if not os.path.lexists(resolve(root, one))]
+
+
 def _make_one(place: Path, shown: str) -> None:
     try:
         place.mkdir(parents=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from callboard.executors.launcher.sandbox import HOME
+from callboard.executors.launcher.sandbox import HOME, SystemFolders
 
 _HIDDEN = frozenset(
     {
@@ -33,6 +33,9 @@ _HIDDEN = frozenset(
 _OPEN = frozenset({"/", "/usr", "/etc", "/var", "/home"})
 """Shared with the host or the sandbox: their entries are mounted one by one."""
 _WRITABLE_USR = frozenset({"/usr/src", "/usr/local"})
+_SYSTEM_VAR = frozenset(
+    f"/var/{name}" for name in ("backups", "cache", "lib", "log", "mail", "run", "spool", "tmp")
+)
 
 
 _NAMED = re.compile(r"(?<![\w./-])/((?:home/|var/)?[A-Za-z0-9_][\w.-]*)")
@@ -49,13 +52,21 @@ class Part:
     is_folder: bool
 
 
-def parts(root: Path, *, around: Iterable[str] = ()) -> Iterator[Part]:
-    """What to mount of the tree at `root`. `around` are other mount points: the parts stay clear of them."""
+def parts(
+    root: Path, *, around: Iterable[str] = (), system: SystemFolders | None = None
+) -> Iterator[Part]:
+    """What to mount of the tree at `root`. `around` are other mount points: the parts stay clear of them.
+
+    What belongs to folders of the host's system is part of `system`, or without that not shown.
+    """
     fixed = {PurePosixPath(path) for path in around}
     open_folders = {str(parent) for path in fixed for parent in path.parents} | _OPEN
-    yield from _parts(
-        root, PurePosixPath("/"), open_folders, {str(path) for path in fixed} | _HIDDEN
-    )
+    taken = {str(path) for path in fixed} | _HIDDEN
+    if system is not None:
+        taken.add("/etc")
+    if system is not None and system.var is not None:
+        taken |= _SYSTEM_VAR
+    yield from _parts(root, PurePosixPath("/"), open_folders, taken)
 
 
 def _parts(

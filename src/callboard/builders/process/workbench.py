@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from callboard.builders.process import overlays, python_env, tree
+from callboard.builders.process import browsers, overlays, python_env, system, tree
+from callboard.builders.process.actions import RunCommand
 from callboard.builders.process.bases import SYSTEM_PATH, Base
 from callboard.builders.process.downloads import Downloads, Requirements, fetch_script
 from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.interpreters import Interpreter
-from callboard.builders.process.plan import RunCommand
+from callboard.builders.process.interpreters import Interpreter, own_python
 from callboard.builders.process.steps import StepCommand, StepRunner, private_folder
+from callboard.builders.process.system import HostSystem
 from callboard.builders.process.toolbox import UV, Toolbox, interpreter_mounts, search_path
 from callboard.builders.process.views import parts
 from callboard.executors.base import Mount, MountMode
-from callboard.executors.launcher.sandbox import HOME
+from callboard.executors.launcher.sandbox import HOME, SystemFolders
 
 _PYTHON_TOOL = re.compile(r"python|pip|poetry|\buvx?\b")
 
@@ -41,15 +42,19 @@ class Workbench:
     runner: StepRunner
     toolbox: Toolbox
     downloads: Downloads
+    system: HostSystem
 
     def step(self, base: Base, made: StageTree, command: RunCommand) -> int:
         """Run a step of the Dockerfile. On exit code 0 the tree is as the step left it."""
+        command = browsers.without_downloads(base, command)
         wants_python = not base.implied or _PYTHON_TOOL.search(" ".join(command.argv)) is not None
         if wants_python and base.python is not None:
             self._fetch(base.python, made, command)
             if not python_env.exists(made.root, base.environment_dir):
                 self._make_environment(base.python, base, made)
         tree.make_directory(made.root, f"{HOME}/.npm")
+        if command.as_root and self._can_be_root() and system.concerns(command.argv):
+            return self._as_root(base, made, command)
         return self._isolated(base, made, command)
 
     def run(
@@ -60,25 +65,48 @@ class Workbench:
         *,
         quiet: bool = False,
         caches: Path | None = None,
+        mounts: tuple[Mount, ...] = (),
     ) -> int:
         """Run a command in a tree as it is, and return its exit code. Only for one that writes no file in place."""
+        with self.system.shown(root) as shown:
+            step = self._command(base, root, command, shown, caches=caches)
+            return self.runner.run(replace(step, mounts=(*step.mounts, *mounts)), quiet=quiet)
+
+    def unpack(self, base: Base, made: StageTree, archive: Path, target: str) -> int:
+        """Unpack a tar archive at a folder of the stage, and return the exit code."""
+        place = f"/run/callboard/archive/{archive.name}"
+        python = own_python()
+        argv = (str(python.executable), "-I", "-S", "-m", "tarfile", "-e", place, target)
+        mounts = (Mount(archive, place), *interpreter_mounts((python,)).values())
+        return self._isolated(base, made, RunCommand(argv, {}, "/"), mounts=mounts)
+
+    def _command(
+        self,
+        base: Base,
+        root: Path,
+        command: RunCommand,
+        shown: SystemFolders | None,
+        *,
+        caches: Path | None = None,
+    ) -> StepCommand:
+        as_root = shown is not None and shown.var is not None
         env = {**self.toolbox.environment(base.python, base.environment_dir), **command.env}
-        env["PATH"] = search_path(env.get("PATH", base.env["PATH"]))
-        interpreters = interpreter_mounts(base.interpreters)
+        env["PATH"] = search_path(env.get("PATH", base.env["PATH"]), as_root=as_root)
+        hosts = interpreter_mounts((*base.interpreters, *((own_python(),) if as_root else ())))
         mounts = (
-            *_stage_mounts(root, interpreters),
-            *interpreters.values(),
+            *_stage_mounts(root, hosts, shown),
+            *hosts.values(),
             *self.toolbox.mounts(caches or self.downloads.view()),
         )
-        step = StepCommand(
+        return StepCommand(
             command.argv,
             env,
             command.cwd,
             home=tree.own_folder(root, HOME),
             tmp=tree.own_folder(root, "/tmp"),
             mounts=mounts,
+            system=shown,
         )
-        return self.runner.run(step, quiet=quiet)
 
     def complete(self, base: Base, made: StageTree) -> None:
         """After the last step: packages copied from another stage need an environment to be found."""
@@ -100,7 +128,29 @@ class Workbench:
                 self.run(base, made.root, RunCommand(argv, {}, base.work_dir), caches=caches) == 0
             )
 
-    def _isolated(self, base: Base, made: StageTree, command: RunCommand) -> int:
+    def _can_be_root(self) -> bool:
+        return self.runner.is_sandboxed and system.can_be_changed()
+
+    def _as_root(self, base: Base, made: StageTree, command: RunCommand) -> int:
+        """As root of the stage, who may change the system. Everything is written to overlays first."""
+        for folder in ("/opt", "/srv", "/root"):
+            tree.make_directory(made.root, folder)
+        command = replace(command, env={"DEBIAN_FRONTEND": "noninteractive", **command.env})
+        layer = self.folder / f"layer-{uuid4().hex}"
+        with (
+            overlays.mounted(made.root, layer) as root,
+            self.system.changing(made.root, layer) as shown,
+        ):
+            code = self.runner.run(self._command(base, root, command, shown))
+        if code == 0:
+            system.give_to_actor(layer / "upper")
+            overlays.take_over(layer / "upper", made.root)
+            self.system.take_over(layer, made.root)
+        return code
+
+    def _isolated(
+        self, base: Base, made: StageTree, command: RunCommand, *, mounts: tuple[Mount, ...] = ()
+    ) -> int:
         """A step may write into any file of its stage, so none may be another tree's meanwhile.
 
         npm renames folders by the hundred, which overlays can only do by copying: for it, copy all at once.
@@ -108,7 +158,7 @@ class Workbench:
         if made.shared and base.node is None and overlays.available():
             layer = self.folder / f"layer-{uuid4().hex}"
             with overlays.mounted(made.root, layer) as root:
-                code = self.run(base, root, command)
+                code = self.run(base, root, command, mounts=mounts)
             if code == 0:
                 overlays.take_over(layer / "upper", made.root)
             return code
@@ -118,7 +168,7 @@ class Workbench:
             tree.remove(made.root)
             own.rename(made.root)
             made.shared = False
-        return self.run(base, made.root, command)
+        return self.run(base, made.root, command, mounts=mounts)
 
     def _make_environment(self, python: Interpreter, base: Base, made: StageTree) -> None:
         argv = python_env.creation_command(python, base.environment_dir)
@@ -157,8 +207,10 @@ class Workbench:
             self.runner.run(step, quiet=True)
 
 
-def _stage_mounts(root: Path, interpreters: Mapping[str, Mount]) -> list[Mount]:
+def _stage_mounts(
+    root: Path, around: Mapping[str, Mount], shown: SystemFolders | None
+) -> list[Mount]:
     return [
         Mount(part.place, part.path, MountMode.READ_WRITE)
-        for part in parts(root, around=interpreters)
+        for part in parts(root, around=around, system=shown)
     ]

@@ -1,0 +1,38 @@
+"""How a step that is root of its stage is started: by a program that makes it so, inside the sandbox.
+
+The filter of system calls would forbid that program to make a user namespace, so the program gets it to put it on.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from callboard.builders.process.interpreters import own_python
+from callboard.builders.process.toolbox import AS_ROOT
+from callboard.executors.launcher.runners import SandboxCommand
+from callboard.executors.launcher.seccomp import seccomp_filter
+
+
+@contextmanager
+def root_command(
+    outer: SandboxCommand, step: bytes
+) -> Generator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """The command line for one start, and the descriptors to pass on. `step` is what `as_root.py` reads."""
+    contents = (outer.options_bytes, step, seccomp_filter() or b"")
+    descriptors = [_in_memory(content) for content in contents]
+    try:
+        options_fd, *others = descriptors
+        python = (str(own_python().executable), "-I", "-S", AS_ROOT)
+        inner = SandboxCommand(outer.rung, outer.options, (*python, *map(str, others)))
+        yield inner.argv(options_fd, None), tuple(descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _in_memory(data: bytes) -> int:
+    """A fresh descriptor, not inherited unless passed."""
+    fd = os.memfd_create("step", os.MFD_CLOEXEC)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

@@ -1,0 +1,177 @@
+"""The system of a stage: the host's, seen read-only, with what the stage's root has changed laid over it.
+
+Package managers write into `/usr`, `/etc` and `/var` as root. A step that uses one runs as root of its stage alone:
+a user of the host that owns nothing, in overlays of these folders whose changes go to the stage's tree.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from callboard.builders.process import overlays, tree
+from callboard.builders.process.downloads import simple_commands
+from callboard.builders.process.skeletons import LEFT_TO_THE_STAGE, Skeletons
+from callboard.builders.process.tools.as_root import COUNT, FIRST_UID
+from callboard.executors.launcher.sandbox import SystemFolders
+
+CHANGED = ("usr", "etc", "var")
+_FORGOTTEN = ("backups", "cache/apt", "cache/debconf", "lib/apt", "lib/dpkg", "lib/ucf", "log")
+"""Of `/var`: what package managers need between steps and Actors do not."""
+_MANAGER = re.compile(
+    r"(?<![\w./-])(?:apt|apt-get|aptitude|dpkg|add-apt-repository|locale-gen|update-locale|ldconfig"
+    r"|update-alternatives|update-ca-certificates|fc-cache|dpkg-reconfigure)(?![\w.=/-])"
+)
+_HARMLESS = frozenset({"update", "install", "clean", "autoclean", "autoremove", "upgrade"})
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_PIPED_IN = re.compile(r"\|\s*(?:sudo\s+(?:-E\s+)?)?(?:ba)?sh\b")
+_PLACE = re.compile(r"(?<![\w./-])/(?:etc|(?:usr/)?(?:bin|sbin|lib|lib64)|usr/(?:share|include))/")
+_WRITING = re.compile(
+    r">|\b(?:ln|cp|mv|rm|install|tee|sed|mkdir|chmod|touch|tar|unzip)\s|\s-(?:o|O|C)\b"
+)
+
+
+def concerns(argv: Sequence[str]) -> bool:
+    """Whether a command changes the system: installs packages, or writes to the system's folders.
+
+    Installing what the host has changes nothing.
+    """
+    text = " ".join(argv[1:] if argv[:1] == ("/bin/sh",) else argv)
+    if _PIPED_IN.search(text) or (_PLACE.search(text) and _WRITING.search(text)):
+        return True
+    return _MANAGER.search(text) is not None and not _installs_only_what_is_here(argv)
+
+
+def _installs_only_what_is_here(argv: Sequence[str]) -> bool:
+    wanted: list[str] = []
+    told_apart = False
+    for words in simple_commands(argv):
+        used = [word for word in words if _MANAGER.fullmatch(word.rpartition("/")[2])]
+        if not used:
+            continue
+        told_apart = True
+        rest = [word for word in words[words.index(used[0]) + 1 :] if not word.startswith("-")]
+        if used[0] not in {"apt", "apt-get"} or not rest or rest[0] not in _HARMLESS:
+            return False
+        wanted += rest[1:]
+    are_names = all(_PACKAGE.fullmatch(name) for name in wanted)
+    return told_apart and are_names and _are_installed(wanted)
+
+
+def _are_installed(packages: Sequence[str]) -> bool:
+    if not packages:
+        return True
+    command = ("dpkg-query", "--show", "--showformat=${db:Status-Status}\n", "--", *packages)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and set(done.stdout.split()) == {"installed"}
+
+
+def can_be_changed() -> bool:
+    """Whether this machine has what it takes: overlays, apt, and the layout with `/usr` as the only place."""
+    return (
+        overlays.available()
+        and shutil.which("apt-get", path="/usr/bin") is not None
+        and Path("/bin").is_symlink()
+        and Path("/var/lib/dpkg/status").is_file()
+    )
+
+
+def is_layered(root: Path) -> bool:
+    """Whether the tree holds files for the host's own folders."""
+    etc = root / "etc"
+    return (etc.is_dir() and any(os.scandir(etc))) or any(_system_entries(root))
+
+
+def _system_entries(root: Path) -> Iterable[str]:
+    usr = root / "usr"
+    names = os.listdir(usr) if usr.is_dir() else []
+    return [
+        name for name in names if name not in LEFT_TO_THE_STAGE and os.path.lexists(f"/usr/{name}")
+    ]
+
+
+def forget_packages(root: Path) -> None:
+    """Drop what only package managers use, once no step comes after."""
+    for name in _FORGOTTEN:
+        tree.remove(tree.resolve(root, f"/var/{name}", follow_last=False))
+
+
+class HostSystem:
+    """The host's system for the stages of one build. `folder` is its own."""
+
+    def __init__(self, folder: Path, skeletons: Skeletons) -> None:
+        self._folder = folder
+        self._skeletons = skeletons
+        self._views = 0
+
+    @contextmanager
+    def shown(self, root: Path) -> Generator[SystemFolders | None]:
+        """The system of a stage for a step that cannot change it; None when it is the host's as it is."""
+        if not is_layered(root) or not overlays.available():
+            yield None
+            return
+        skeleton = self._skeletons.current()
+        with ExitStack() as stack:
+            places = {
+                name: stack.enter_context(
+                    overlays.joined(self._lower(root, skeleton, name), self._new_folder())
+                )
+                for name in ("usr", "etc")
+            }
+            yield SystemFolders(**places)
+
+    @contextmanager
+    def changing(self, root: Path, layer: Path) -> Generator[SystemFolders]:
+        """The system of a stage for its root. What is written is in `layer/<name>/upper` afterwards."""
+        skeleton = self._skeletons.current()
+        with ExitStack() as stack:
+            places = {
+                name: stack.enter_context(
+                    overlays.mounted(self._lower(root, skeleton, name), layer / name)
+                )
+                for name in CHANGED
+            }
+            yield SystemFolders(**places)
+
+    @staticmethod
+    def take_over(layer: Path, root: Path) -> None:
+        """Make what the stage's root has changed part of the tree at `root`."""
+        for name in CHANGED:
+            upper = layer / name / "upper"
+            _take_rights(upper)
+            target = tree.make_directory(root, f"/{name}")
+            overlays.take_over(upper, target)
+
+    def _lower(self, root: Path, skeleton: Path, name: str) -> tuple[Path, ...]:
+        own = root / name
+        stage = (own,) if own.is_dir() and not own.is_symlink() else ()
+        host = (Path("/usr"),) if name == "usr" else ()
+        return (*stage, skeleton / name, *host)
+
+    def _new_folder(self) -> Path:
+        self._views += 1
+        return self._folder / f"view-{self._views}"
+
+
+def _take_rights(folder: Path) -> None:
+    """No file that the stage's root has made lets anybody become its owner."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(place, name)
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+                os.chmod(path, stat.S_IMODE(status.st_mode) & 0o777)
+
+
+def give_to_actor(folder: Path) -> None:
+    """What the stage's root has made outside the system is the Actor's, as everything there."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            if FIRST_UID <= os.lstat(path).st_uid < FIRST_UID + COUNT:
+                tree.give(Path(path))
+    _take_rights(folder)
