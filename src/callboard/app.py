@@ -35,6 +35,7 @@ from callboard.datasets.service import DatasetService
 from callboard.db.base import Database
 from callboard.db.sqlite import SqliteDatabase
 from callboard.executors.process import Options, ProcessExecutor
+from callboard.gateway.parts import GatewayParts
 from callboard.health import Health
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
@@ -166,6 +167,7 @@ class Callboard:
             await self._launches.drop_all_but(wanted)
             await self._builds.recover()
             await self._runs.recover()
+        await self.gateway.standby.recover()
         self._keep_going(self._ticker.run(), "ticker")
 
     async def _open_executor(self) -> None:
@@ -320,7 +322,19 @@ class Callboard:
             limiter=_limiter(settings),
             websockets=events,
         )
-        return metrics.watching(api)
+        self.gateway = GatewayParts.assembled(
+            db,
+            launches,
+            self.observer,
+            runs,
+            tasks,
+            signals,
+            budget,
+            authenticate=self.users.authenticate,
+            domain=settings.gateway_host,
+        )
+        self._stack.push_async_callback(self.gateway.close)
+        return self.gateway.before(metrics.watching(api))
 
     async def _start_dispatcher(self, db: Database) -> None:
         allow_private = self.settings.allow_local_network or self.settings.is_loopback

@@ -142,7 +142,7 @@ def _uvicorn_config(callboard: Callboard, api: _Asgi) -> uvicorn.Config:
     return uvicorn.Config(
         api,
         loop="uvloop",
-        http=protocol_with(callboard.proxy),
+        http=protocol_with(callboard.proxy, callboard.gateway.tunnels),
         lifespan="off",
         access_log=False,
         log_config=None,

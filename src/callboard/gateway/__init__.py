@@ -1,0 +1,1 @@
+"""HTTP into running Actors: the web servers of runs, and Actors in Standby mode."""
