@@ -41,8 +41,16 @@ def overlay(source: Path, folder: Path) -> str:
     paths = {"lowerdir": source, "upperdir": folder / "upper", "workdir": folder / "work"}
     with _opened(paths.values()) as names:
         data = ",".join(f"{key}={name}" for key, name in zip(paths, names, strict=True))
-        linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
+        try:
+            # Else unmounting would write to disk what is about to be deleted.
+            _mount_overlay(merged, f"{data},volatile")
+        except OSError:
+            _mount_overlay(merged, data)
     return str(merged)
+
+
+def _mount_overlay(merged: Path, data: str) -> None:
+    linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
 
 
 def layered(layer: Path, below: Path, folder: Path) -> str:
@@ -50,8 +58,7 @@ def layered(layer: Path, below: Path, folder: Path) -> str:
     merged = folder / "merged"
     merged.mkdir(parents=True, exist_ok=True)
     with _opened((layer, below)) as names:
-        data = f"lowerdir={':'.join(names)}"
-        linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
+        _mount_overlay(merged, f"lowerdir={':'.join(names)}")
     return str(merged)
 
 
