@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -105,12 +106,17 @@ class Server:
     async def user(self, name: str | None = None) -> tuple[str, str]:
         """A fresh account: its username and a token."""
         username = name or f"user-{new_id()[:10].lower()}"
+        async with self.accounts() as accounts:
+            await accounts.create(username)
+            return username, await accounts.create_token(username)
+
+    @asynccontextmanager
+    async def accounts(self) -> AsyncGenerator[UserService]:
+        """The server's accounts, as its commands open them."""
         db = await asyncio.to_thread(SqliteDatabase, self.data_dir / "callboard.db")
         try:
             vault = Vault((self.data_dir / "master.key").read_bytes())
-            accounts = UserService(db, vault, find_run_caller=run_rows.caller_of)
-            await accounts.create(username)
-            return username, await accounts.create_token(username)
+            yield UserService(db, vault, find_run_caller=run_rows.caller_of)
         finally:
             await db.close()
 

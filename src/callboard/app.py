@@ -61,6 +61,7 @@ from callboard.runs.changes import RunChanges
 from callboard.runs.endpoints import RunEndpoints
 from callboard.runs.environment import Addresses
 from callboard.runs.events import RunEvents
+from callboard.runs.item_charges import ItemCharges
 from callboard.runs.launch import RunLauncher
 from callboard.runs.service import RunService, require_readable
 from callboard.runs.supervisor import RunSupervisor
@@ -70,6 +71,7 @@ from callboard.schedules.endpoints import ScheduleEndpoints
 from callboard.schedules.model import MissedPolicy
 from callboard.schedules.service import ScheduleService
 from callboard.schedules.ticker import Ticker
+from callboard.scoping import Scoping
 from callboard.store.endpoints import StoreEndpoints
 from callboard.store.service import StoreService
 from callboard.tasks import repository as task_rows
@@ -195,7 +197,8 @@ class Callboard:
             signals,
             find_job=lambda caller, job_id: _find_job(db, caller, job_id),
         )
-        datasets = DatasetService(db, meter)
+        item_charges = ItemCharges(lambda run: changes.end_over_cap(run))
+        datasets = DatasetService(db, meter, listener=item_charges)
         stores = KeyValueStoreService(db, blobs, meter)
         queues = RequestQueueService(db, meter)
         for service in (datasets, stores, queues):
@@ -236,13 +239,14 @@ class Callboard:
                 build_dir=self._builds.build_dir,
                 token_for=self.users.run_token,
                 addresses=self.addresses,
+                item_charges=item_charges,
             ),
             budget,
             signals,
             self.observer,
             logs,
             meter,
-            forget_token=self.users.forget_run,
+            forget_run=[self.users.forget_run, item_charges.forget],
             rungs=lambda: dict(self.executor.rungs()),
         )
         self._stack.push_async_callback(self._builds.close)
@@ -259,6 +263,7 @@ class Callboard:
             settings,
             actor_urls=self.actor_urls,
         )
+        changes = RunChanges(db, runs, self._runs, stores, budget, vault, logs)
         sync = SyncRuns(runs, stores, datasets, wait_secs=settings.sync_wait_secs)
         tasks = TaskService(db, runs, max_tasks=caps.tasks)
         missed = MissedPolicy(settings.missed_schedules)
@@ -287,9 +292,7 @@ class Callboard:
                 )
             ),
             runs=run_endpoints,
-            changes=RunChangeEndpoints(
-                RunChanges(db, runs, self._runs, stores, budget, vault, logs), run_endpoints
-            ),
+            changes=RunChangeEndpoints(changes, run_endpoints),
             tasks=TaskEndpoints(tasks, run_endpoints, sync, urls=self.actor_urls),
             schedules=ScheduleEndpoints(ScheduleService(db, signals, max_schedules=caps.schedules)),
             datasets=DatasetEndpoints(datasets),
@@ -320,6 +323,7 @@ class Callboard:
             ],
             authenticate=self.users.authenticate,
             limiter=_limiter(settings),
+            allows=Scoping(db).allows,
             websockets=events,
         )
         self.gateway = GatewayParts.assembled(

@@ -247,6 +247,30 @@ async def test_a_limited_run_does_not_act_for_the_account(
     assert is_denied(await limited.request(method, url, **body))
 
 
+async def test_a_limited_run_reaches_what_earlier_runs_made_but_not_what_they_were_given(
+    server: Server, account: Account
+):
+    start = f"/v2/acts/{account.limited_actor_id}/runs"
+    first, second = [(await account.api.post(start, params=SMALL)).data for _ in range(2)]
+    earlier, later = [Program(account.api, token_of(server, run)) for run in (first, second)]
+    made = (await earlier.post("/v2/datasets", params={"name": f"made-{new_id()}"})).data
+    unnamed = (await earlier.post("/v2/key-value-stores")).data
+    assert (await later.post(f"/v2/datasets/{made['id']}/items", json={})).status == 201
+    assert (await later.get(f"/v2/key-value-stores/{unnamed['id']}")).status == 200
+    for path in (
+        f"/v2/datasets/{first['defaultDatasetId']}",
+        f"/v2/key-value-stores/{first['defaultKeyValueStoreId']}/records/INPUT",
+        f"/v2/request-queues/{first['defaultRequestQueueId']}",
+    ):
+        assert is_denied(await later.get(path)), path
+        assert is_denied(await later.request("DELETE", path)), path
+    listed = (await later.get("/v2/datasets", params={"unnamed": 1})).data["items"]
+    ids = {row["id"] for row in listed}
+    assert made["id"] in ids and first["defaultDatasetId"] not in ids
+    for run in (first, second):
+        await account.api.post(f"/v2/actor-runs/{run['id']}/abort")
+
+
 async def test_a_limited_run_sees_no_secret_of_storages_that_are_not_its_own(
     account: Account, limited: Program
 ):

@@ -86,7 +86,7 @@ async def test_the_last_run_can_be_rebooted_through_its_actor_and_task(
     run = (await api.post(f"/v2/actor-tasks/{task['id']}/runs")).data
     await api.until_logged(run["id"], "start 1")
     await api.post(f"/v2/actors/{actor['id']}/runs/last/reboot")
-    await api.until_logged(run["id"], "start 2")
+    await api.until_logged(run["id"], "start 2 local")
     await api.post(f"/v2/actor-tasks/{task['id']}/runs/last/reboot")
     assert (await ended(api, run))["stats"]["rebootCount"] == 2
 
@@ -325,6 +325,62 @@ async def test_charges_are_counted_once_for_each_key(api: Client, actors: ActorM
         "apify-default-dataset-item": 2,
     }
     assert end["pricingInfo"]["pricingModel"] == "PAY_PER_EVENT"
+
+
+async def test_items_are_charged_as_they_are_pushed(api: Client, actors: ActorMaker):
+    code = """
+    def charged():
+        return json.loads(call("GET", f"{API}/actor-runs/{os.environ['ACTOR_RUN_ID']}"))["data"]["chargedEventCounts"]
+    push([{"n": 1}, {"n": 2}])
+    first = charged()
+    push({"n": 3})
+    set_value("OUTPUT", [first, charged()])
+    """
+    end = await ended(api, await paid_run(api, actors, code, memory=128))
+    record = f"/v2/key-value-stores/{end['defaultKeyValueStoreId']}/records/OUTPUT"
+    items = [counts["apify-default-dataset-item"] for counts in (await api.get(record)).json]
+    assert items == [2, 3]
+    assert end["chargedEventCounts"]["apify-default-dataset-item"] == 3
+    # Others may push into it later; what the run has charged stays.
+    await api.post(f"/v2/datasets/{end['defaultDatasetId']}/items", json={})
+    later = (await api.get(f"/v2/actor-runs/{end['id']}")).data
+    assert later["chargedEventCounts"] == end["chargedEventCounts"]
+
+
+async def test_a_run_whose_items_cost_more_than_its_cap_is_aborted(api: Client, actors: ActorMaker):
+    code = """
+    for number in range(1000):
+        push({"n": number})
+        time.sleep(0.05)
+    """
+    # The start is 0.1, each item 0.01: twenty are within.
+    run = await paid_run(api, actors, code, memory=128, maxTotalChargeUsd=0.3)
+    await api.until_logged(run["id"], "maxTotalChargeUsd of 0.3")
+    state = (await api.get(f"/v2/actor-runs/{run['id']}")).data
+    assert state["status"] == "ABORTING"
+    await api.post(f"/v2/actor-runs/{run['id']}/abort")
+    end = await ended(api, run)
+    assert 21 <= end["chargedEventCounts"]["apify-default-dataset-item"] < 1000
+
+
+async def test_a_cap_below_what_the_actor_asks_for_is_refused(api: Client, actors: ActorMaker):
+    pricing = [{**PRICING[0], "minimalMaxTotalChargeUsd": 0.5}]
+    actor = await actors.shell("true", pricingInfos=pricing)
+    path = f"/v2/acts/{actor['id']}/runs"
+    low = await api.post(path, params={"maxTotalChargeUsd": 0.4})
+    assert (low.status, low.error["type"]) == (400, "max-total-charge-usd-below-minimum")
+    assert (await api.post(path, params={"maxTotalChargeUsd": 0.5})).status == 201
+
+
+async def test_large_caps_reach_the_actor_as_they_are(api: Client, actors: ActorMaker):
+    code = """
+    names = ("ACTOR_MAX_PAID_DATASET_ITEMS", "ACTOR_MAX_TOTAL_CHARGE_USD")
+    set_value("OUTPUT", [os.environ[name] for name in names])
+    """
+    actor = await actors.python(code)
+    caps = {"memory": 128, "maxItems": 12_345_678, "maxTotalChargeUsd": 1_234_567.25}
+    reply = await api.post(f"/v2/acts/{actor['id']}/run-sync", params=caps)
+    assert reply.json == ["12345678", "1234567.25"]
 
 
 async def test_what_cannot_be_charged_is_refused(api: Client, actors: ActorMaker):

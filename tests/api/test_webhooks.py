@@ -99,8 +99,17 @@ async def server(tmp_path: Any) -> AsyncIterator[Server]:
     async def no_websockets(*_: Any) -> None:
         raise AssertionError
 
+    async def no_scopes(*_: Any) -> bool:
+        raise AssertionError
+
     limiter = RateLimiter(Rates(dict.fromkeys(Rate, 60), 250_000), is_enforced=False)
-    app = Api(routes, authenticate=authenticate, limiter=limiter, websockets=no_websockets)
+    app = Api(
+        routes,
+        authenticate=authenticate,
+        limiter=limiter,
+        websockets=no_websockets,
+        allows=no_scopes,
+    )
     dispatcher = asyncio.create_task(Dispatcher(db, signals, allow_private=True).run())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asgi = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

@@ -35,6 +35,7 @@ class _Info(msgspec.Struct, rename="camel"):
     created_at: str
     started_at: str
     pricing_per_event: _PerEvent | None = None
+    minimal_max_total_charge_usd: float | None = None
 
 
 def checked_pricing(infos: list[dict[str, Any]], at: datetime) -> list[dict[str, Any]]:

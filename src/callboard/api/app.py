@@ -3,7 +3,7 @@
 Takes what the whole API has in common: method override, CORS, OPTIONS, 404 and 405, tokens, error words.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -18,11 +18,13 @@ from callboard.api.errors import InternalError, InvalidToken, TokenNotProvided, 
 from callboard.api.rate_limits import RateLimiter
 from callboard.api.router import Auth, Rewording, Route, Router
 from callboard.core.caller import Caller
-from callboard.core.errors import ApiError
+from callboard.core.errors import ApiError, InsufficientPermissions
 from callboard.core.ids import new_id
 
 log = structlog.get_logger()
 
+Allows: TypeAlias = Callable[[Caller, Route, Mapping[str, str]], Awaitable[bool]]
+"""Whether the caller, whose token has scopes, may make the call."""
 Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | None]]
 """From a token to its caller, or None when it is not valid."""
 
@@ -42,7 +44,9 @@ class Api:
         authenticate: Authenticate,
         limiter: RateLimiter,
         websockets: ASGIApp,
+        allows: Allows,
     ) -> None:
+        self._allows = allows
         self._router = Router(routes)
         self._limiter = limiter
         self._authenticate = authenticate
@@ -87,11 +91,21 @@ class Api:
 
     async def _answer(self, request: Request, route: Route, params: dict[str, str]) -> Response:
         caller = await self._caller(request, route.auth)
+        if caller is not None and caller.scopes is not None:
+            caller = await self._scoped(caller, route, params)
         call = Call(request, params, caller)
         who = (call.client_ip or "") if caller is None else caller.user_id
         # An id is nobody else's, whatever it is of. What has none is one resource by its path.
         self._limiter.count(who, route.rate, next(iter(params.values()), route.path))
         return await route.handler(call)
+
+    async def _scoped(self, caller: Caller, route: Route, params: dict[str, str]) -> Caller | None:
+        """The caller, if its token is good for this; else it is nobody where nobody is needed."""
+        if await self._allows(caller, route, params):
+            return caller
+        if route.auth is Auth.REQUIRED:
+            raise InsufficientPermissions("The token has no permission for this.")
+        return None
 
     async def _caller(self, request: Request, auth: Auth) -> Caller | None:
         if auth is Auth.NONE:

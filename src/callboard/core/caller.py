@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from callboard.core.errors import InsufficientPermissions, RecordNotFound
+from callboard.core.scopes import Scopes
 
 
 class GeneralAccess(StrEnum):
@@ -31,6 +32,10 @@ class Caller:
     is_limited: bool = False
     """A run with LIMITED_PERMISSIONS: it reaches its own storages and what it created, not the whole account."""
     origin: str = "API"
+    token_id: str | None = None
+    """The API token, where it is one."""
+    scopes: Scopes | None = None
+    """What that token is good for, unless it is good for everything."""
 
     def owns(self, owner_id: str) -> bool:
         return self.user_id == owner_id

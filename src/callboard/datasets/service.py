@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -47,6 +47,16 @@ class _Target:
     schema_text: str | None
 
 
+class PushListener(Protocol):
+    """Slices above may keep account of pushes in the transaction that makes them."""
+
+    def in_push(self, tx: Connection, dataset_id: str, total: int) -> Any:
+        """The dataset then has `total` items. What is returned comes back once that is durable, unless it is None."""
+        ...
+
+    def pushed(self, told: Any, /) -> None: ...
+
+
 class _SchemaChanged(Exception):
     """The dataset's schema is not the one that the items were held to."""
 
@@ -56,8 +66,9 @@ class _SchemaChanged(Exception):
 
 
 class DatasetService(StorageService):
-    def __init__(self, db: Database, meter: Meter) -> None:
+    def __init__(self, db: Database, meter: Meter, *, listener: PushListener | None = None) -> None:
         super().__init__(db, StorageKind.DATASET)
+        self._listener = listener
         self._meter = meter
         self._targets: dict[tuple[Caller, str], _Target] = {}
 
@@ -111,10 +122,20 @@ class DatasetService(StorageService):
             if schema_text is not None:
                 await _in_time(incoming.size, check_items, incoming.items, schema_text)
             try:
-                return await self._db.write(_appending(target.pk, incoming, schema_text))
+                return await self._write(target, incoming, schema_text)
             except _SchemaChanged as changed:
                 self._targets.pop((caller, target.id), None)
                 schema_text = changed.schema_text
+
+    async def _write(self, target: _Target, incoming: Incoming, schema_text: str | None) -> None:
+        listener = self._listener
+        append = _appending(target.pk, incoming, schema_text)
+        if listener is None:
+            await self._db.write(append)
+            return
+        told = await self._db.write(lambda tx: listener.in_push(tx, target.id, append(tx)))
+        if told is not None:
+            listener.pushed(told)
 
     def read_items(self, dataset: Storage, query: ItemQuery, *, caller: Caller | None) -> ItemPage:
         """The items asked for, read as the page's body is. Raises DatasetViewNotFound.
@@ -170,8 +191,10 @@ def _short_schema_text(schema: Any) -> str | None:
     return text if text and len(text) <= _REMEMBERED_SCHEMA else None
 
 
-def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[None]:
-    def unit(tx: Connection) -> None:
+def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[int]:
+    """Appends, and returns how many items there are then."""
+
+    def unit(tx: Connection) -> int:
         place = repository.make_room(tx, pk, incoming, at=clock.now())
         if place is None:
             raise StorageNotFound(StorageKind.DATASET)
@@ -181,5 +204,6 @@ def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[Non
         if fields is not None:
             repository.set_fields(tx, pk, fields)
         repository.insert_items(tx, pk, place.first_position, incoming.items)
+        return place.first_position + len(incoming.items)
 
     return unit

@@ -35,7 +35,7 @@ from callboard.key_value_stores.model import (
 from callboard.key_value_stores.store_schema import find_collection, parse_collections
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import Storage, StorageKind
-from callboard.storages.service import Need, StorageService
+from callboard.storages.service import Need, StorageService, look_up
 from callboard.usage.meter import Meter, Service
 
 log = structlog.get_logger()
@@ -145,7 +145,7 @@ class KeyValueStoreService(StorageService):
         check_key(key)
 
         def unit(tx: Connection) -> tuple[Storage | None, Record | None]:
-            found = self._look_up(tx, caller, ref)
+            found = look_up(tx, self.kind, caller, ref)
             return found, None if found is None else repository.find(tx, found.pk, key)
 
         found, record = await self._db.read(unit)

@@ -177,12 +177,23 @@ class RunChanges:
             )
 
         run = await self._db.write(unit)
-        if is_over_cap(run) and run.status is JobStatus.RUNNING:
-            cap = run.options["maxTotalChargeUsd"]
-            self._logs.append(
-                run.id, f"Aborting: the run has charged more than its maxTotalChargeUsd of {cap:g}."
-            )
-            await self._runs.abort(caller, run_id, gracefully=True)
+        if is_over_cap(run):
+            await self.end_over_cap(run)
+
+    async def end_over_cap(self, run: Run) -> None:
+        """Abort a run gracefully that has charged more than its cap, unless it is about to end anyway."""
+        if run.status is not JobStatus.RUNNING:
+            return
+        cap = run.options["maxTotalChargeUsd"]
+        self._logs.append(
+            run.id, f"Aborting: the run has charged more than its maxTotalChargeUsd of {cap:g}."
+        )
+        await self._runs.abort(run_owner(run), run.id, gracefully=True)
+
+
+def run_owner(run: Run) -> Caller:
+    """On whose behalf the server acts when it is the one that changes a run."""
+    return Caller(run.user_id, "")
 
 
 def _running(tx: Connection, caller: Caller, run_id: str) -> Run:

@@ -1,12 +1,14 @@
 """Counting the events that a pay-per-event run charges for. No money moves: counts, once each, and the run's cap."""
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from callboard.actors.pricing import charge_events, event_price_usd
 from callboard.core import clock
 from callboard.core.errors import InvalidValue
 from callboard.runs import repository
-from callboard.runs.errors import NotPayPerEvent, SyntheticEvent
+from callboard.runs.errors import MaxTotalChargeBelowMinimum, NotPayPerEvent, SyntheticEvent
 from callboard.runs.model import Run
 from callboard.storages import repository as storage_rows
 from callboard.storages.model import StorageKind
@@ -72,11 +74,26 @@ def is_over_cap(run: Run) -> bool:
     return cap is not None and total_usd(run) > cap * (1 + 1e-9)
 
 
+def require_enough(pricing: dict[str, Any] | None, cap: float | None) -> None:
+    """Raise MaxTotalChargeBelowMinimum for a cap with which the Actor would not get anywhere."""
+    least = None if pricing is None else pricing.get("minimalMaxTotalChargeUsd")
+    if cap is not None and least is not None and cap < least:
+        raise MaxTotalChargeBelowMinimum(least)
+
+
+def charges_for_items(run: Run) -> bool:
+    """Whether the items of the run's default dataset are charged for as they are pushed."""
+    return ITEM_EVENT in (charge_events(run.pricing_info) or ())
+
+
+def with_item_count(run: Run, items: int) -> dict[str, int]:
+    """The run's counts when its default dataset has so many items."""
+    return {**(run.charged_event_counts or {}), ITEM_EVENT: items}
+
+
 def counted_at_end(tx: Connection, run: Run) -> dict[str, int] | None:
     """The run's counts with the items of its default dataset, where its Actor charges for those."""
-    events = charge_events(run.pricing_info)
-    if events is None or ITEM_EVENT not in events:
+    if not charges_for_items(run):
         return run.charged_event_counts
     dataset = storage_rows.by_id(tx, StorageKind.DATASET, run.default_dataset_id)
-    items = 0 if dataset is None else dataset.item_count
-    return {**(run.charged_event_counts or {}), ITEM_EVENT: items}
+    return with_item_count(run, 0 if dataset is None else dataset.item_count)

@@ -135,4 +135,4 @@ def _timeout_at(run: Run) -> str | None:
 
 
 def _text(value: float | None) -> str | None:
-    return None if value is None else f"{value:g}"
+    return None if value is None else str(value)

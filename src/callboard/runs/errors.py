@@ -43,6 +43,13 @@ class MaxItemsNotPositive(ApiError):
     message = "Maximum number of items must be greater than zero."
 
 
+class MaxTotalChargeBelowMinimum(ApiError):
+    status, type = 400, "max-total-charge-usd-below-minimum"
+
+    def __init__(self, least: float) -> None:
+        super().__init__(f"maxTotalChargeUsd must be at least {least:g} for this Actor.")
+
+
 class MaxTotalChargeNotPositive(ApiError):
     status, type = 400, "max-total-charge-usd-must-be-greater-than-zero"
     message = "Maximum total charge in USD must be greater than zero."

@@ -21,6 +21,7 @@ from callboard.inputs.secret_input import KeyPair
 from callboard.jobs.observer import job_name
 from callboard.logs.service import LogService
 from callboard.runs.environment import Addresses, run_environment
+from callboard.runs.item_charges import ItemCharges
 from callboard.runs.keys import input_keys
 from callboard.runs.model import Run
 from callboard.runs.web_port import VARIABLE
@@ -53,7 +54,9 @@ class RunLauncher:
         build_dir: Callable[[str], Path],
         token_for: Callable[[str], str],
         addresses: Callable[[], Addresses],
+        item_charges: ItemCharges,
     ) -> None:
+        self._item_charges = item_charges
         self._db = db
         self._logs = logs
         self._versions = versions
@@ -66,6 +69,7 @@ class RunLauncher:
         found = await self._db.read(lambda tx: self._look_up(tx, run))
         if isinstance(found, str):
             return None, found
+        self._item_charges.watch(run)
         return self._spec(run, found), ""
 
     def _look_up(self, tx: Connection, run: Run) -> "_Needed | str":

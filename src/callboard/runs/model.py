@@ -7,6 +7,7 @@ from typing import Any
 from callboard.core.jobs import JobStatus
 
 STARTED_BY = "startedByRunId"
+STARTED_BY_TOKEN = "startedByTokenId"
 """In a run's `meta`."""
 RESTARTS_MAX = 3
 RESTART_WINDOW_SECS = 60.0

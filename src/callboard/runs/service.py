@@ -30,7 +30,7 @@ from callboard.jobs.admission import MemoryBudget
 from callboard.key_value_stores.service import KeyValueStoreService
 from callboard.logs.service import job_topic
 from callboard.runs import repository
-from callboard.runs.charges import initial_counts
+from callboard.runs.charges import initial_counts, require_enough
 from callboard.runs.ending import end_run, run_event
 from callboard.runs.errors import (
     ActorMemoryLimitExceeded,
@@ -41,7 +41,7 @@ from callboard.runs.errors import (
 from callboard.runs.events import RunEvents
 from callboard.runs.input import RunInput, schema_of
 from callboard.runs.keys import protected_input
-from callboard.runs.model import STARTED_BY, Attempts, Run
+from callboard.runs.model import STARTED_BY, STARTED_BY_TOKEN, Attempts, Run
 from callboard.runs.new_storages import STORAGE_GROUPS, NewStorages, create_storages
 from callboard.runs.options import RequestedOptions, RunOptions, build_ref, resolve_options
 from callboard.runs.output import output_of
@@ -121,8 +121,10 @@ class RunService:
             and options.permission_level is not PermissionLevel.LIMITED_PERMISSIONS
         ):
             raise InsufficientPermissions("A run with limited permissions starts only such runs.")
-        if caller.is_limited and request.webhooks:
-            raise InsufficientPermissions("A run with limited permissions makes no webhooks.")
+        if request.webhooks and (caller.is_limited or caller.scopes is not None):
+            raise InsufficientPermissions("Those with limited permissions make no webhooks.")
+        options = _within_scopes(caller, options, request.requested)
+        require_enough(current_pricing(found.fields, clock.now()), options.max_total_charge_usd)
         if not self._budget.fits(options.memory_mbytes):
             raise ActorMemoryLimitExceeded(options.memory_mbytes, self._budget.limit_mbytes)
         run_input = await protected_input(
@@ -361,6 +363,24 @@ def _changes(run: Run, change: RunChange) -> dict[str, Any]:
     return values
 
 
+def _within_scopes(caller: Caller, options: RunOptions, requested: RequestedOptions) -> RunOptions:
+    """A token with scopes starts runs with limited permissions: others would do for it what it may not."""
+    if caller.scopes is None:
+        return options
+    if requested.permission_level is PermissionLevel.FULL_PERMISSIONS:
+        raise InsufficientPermissions("The token starts only runs with limited permissions.")
+    return replace(options, permission_level=PermissionLevel.LIMITED_PERMISSIONS)
+
+
+def _starter(caller: Caller) -> dict[str, str]:
+    """For a run's meta: the run that started it, or the token with scopes."""
+    if caller.run_id is not None:
+        return {STARTED_BY: caller.run_id}
+    if caller.scopes is not None and caller.token_id is not None:
+        return {STARTED_BY_TOKEN: caller.token_id}
+    return {}
+
+
 def _new_run(
     caller: Caller,
     actor: Actor,
@@ -386,7 +406,7 @@ def _new_run(
         finished_at=None,
         exit_code=None,
         origin=request.meta["origin"],
-        meta=request.meta if caller.run_id is None else {**request.meta, STARTED_BY: caller.run_id},
+        meta={**request.meta, **_starter(caller)},
         options=options.wire(),
         memory_mbytes=options.memory_mbytes,
         stats=initial_stats(0 if run_input is None else len(run_input.body)),

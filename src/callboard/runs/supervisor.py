@@ -5,7 +5,7 @@ its row again; the executor finds the job that is already there, or starts the o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -33,7 +33,9 @@ from callboard.webhooks.service import wake_dispatcher
 log = structlog.get_logger()
 
 GRACE_SECS = 30.0
-_RESTARTABLE = frozenset({ExitCause.EXITED, ExitCause.OUT_OF_MEMORY, ExitCause.LOST})
+_RESTARTABLE = frozenset(
+    {ExitCause.EXITED, ExitCause.OUT_OF_MEMORY, ExitCause.OUT_OF_DISK, ExitCause.LOST}
+)
 
 
 class RunSupervisor:
@@ -48,7 +50,7 @@ class RunSupervisor:
         logs: LogService,
         meter: Meter,
         *,
-        forget_token: Callable[[str], None],
+        forget_run: Sequence[Callable[[str], None]],
         rungs: Callable[[], dict[str, str]],
     ) -> None:
         self._db = db
@@ -59,7 +61,7 @@ class RunSupervisor:
         self._observer = observer
         self._logs = logs
         self._meter = meter
-        self._forget_token = forget_token
+        self._forgetting = forget_run
         self._rungs = rungs
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._grace_timers: dict[str, asyncio.TimerHandle] = {}
@@ -93,9 +95,13 @@ class RunSupervisor:
         del self._driving[run_id]
         if timer := self._grace_timers.pop(run_id, None):
             timer.cancel()
-        self._forget_token(run_id)
+        self._forget_run(run_id)
         self._observer.forget(run_id)
         self.wake(run_id)
+
+    def _forget_run(self, run_id: str) -> None:
+        for forget in self._forgetting:
+            forget(run_id)
 
     async def _drive_after(self, before: "asyncio.Task[None] | None", run: Run) -> None:
         """A run that is resurrected may still be on its way to the end it had."""
@@ -196,7 +202,7 @@ class RunSupervisor:
             self._db, lambda tx: _after_attempt(tx, run, end, used), owner_id=run.id
         )
         # Its rights have ended, or are those of another Actor now.
-        self._forget_token(run.id)
+        self._forget_run(run.id)
         if after is None or after.status.is_terminal:
             self.wake(run.id)  # who waits for the run need not wait for the cleaning up
         await self._launches.forget(job_name(run.id, run.attempts.number))

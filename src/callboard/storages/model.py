@@ -32,6 +32,8 @@ class Storage:
     title: str | None
     actor_id: str | None
     run_id: str | None
+    creator: str | None
+    """The run or API token that asked for it; None for what runs are given at their start."""
     created_at: datetime
     modified_at: datetime
     accessed_at: datetime

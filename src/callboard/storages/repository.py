@@ -26,7 +26,8 @@ _INSERT = Prepared(
     insert(storages).values(
         bound(
             (
-                *("id", "kind", "user_id", "name", "title", "schema", "actor_id", "run_id"),
+                *("id", "kind", "user_id", "name", "title", "schema"),
+                *("actor_id", "run_id", "creator"),
                 *("created_at", "modified_at", "accessed_at", "general_access", "signing_secret"),
             )
         )
@@ -51,6 +52,7 @@ def create(
     schema: Any = None,
     actor_id: str | None = None,
     run_id: str | None = None,
+    creator: str | None = None,
     general_access: str = GeneralAccess.FOLLOW_USER_SETTING,
 ) -> str:
     """Insert an empty storage and return its id."""
@@ -64,6 +66,7 @@ def create(
         "schema": schema,
         "actor_id": actor_id,
         "run_id": run_id,
+        "creator": creator,
         "created_at": at,
         "modified_at": at,
         "accessed_at": at,
@@ -110,7 +113,8 @@ def page(
     conditions = [storages.c.user_id == caller.user_id, storages.c.kind == kind, _ALIVE]
     if caller.is_limited:
         conditions.append(
-            (storages.c.run_id == caller.run_id) | (storages.c.actor_id == caller.actor_id)
+            (storages.c.run_id == caller.run_id)
+            | ((storages.c.actor_id == caller.actor_id) & storages.c.creator.is_not(None))
         )
     if not unnamed:
         conditions.append(storages.c.name.is_not(None))

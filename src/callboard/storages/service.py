@@ -14,6 +14,7 @@ from callboard.api.refs import ById, Ref
 from callboard.core import clock
 from callboard.core.caller import Caller, GeneralAccess
 from callboard.core.errors import InvalidValue
+from callboard.core.scopes import Action, Kind
 from callboard.db.base import Database
 from callboard.storages import repository
 from callboard.storages.errors import (
@@ -59,7 +60,7 @@ class StorageService:
         """
 
         def unit(tx: Connection) -> tuple[Storage | None, bool]:
-            found = self._look_up(tx, caller, ref)
+            found = look_up(tx, self.kind, caller, ref)
             return found, _is_result(tx, caller, found)
 
         storage, is_result = await self._db.read(unit)
@@ -97,23 +98,12 @@ class StorageService:
             return storage
         raise StorageAccessDenied(self.kind)
 
-    def _look_up(self, tx: Connection, caller: Caller | None, ref: Ref) -> Storage | None:
-        if isinstance(ref, ById):
-            storage = repository.by_id(tx, self.kind, ref.id)
-            if storage is None and caller is not None:
-                # Clients address a storage by its bare name to see whether it exists.
-                storage = repository.by_name(tx, self.kind, caller.user_id, ref.id)
-            return storage
-        if ref.username is not None:
-            return repository.by_owner_name(tx, self.kind, ref.username, ref.name)
-        return caller and repository.by_name(tx, self.kind, caller.user_id, ref.name)
-
     async def get_or_create(
         self, caller: Caller, *, name: str | None, title: str | None = None, schema: Any = None
     ) -> tuple[Storage, bool]:
         """The caller's storage of that name, and whether it is new. Without a name, always a new one.
 
-        Raises InvalidStorageName, or StorageAccessDenied for a limited run when others made it.
+        Raises InvalidStorageName, or StorageAccessDenied when there is one that the caller may not use.
         """
         if name is not None and not NAME.fullmatch(name):
             raise InvalidStorageName(name)
@@ -121,7 +111,7 @@ class StorageService:
         def unit(tx: Connection) -> tuple[Storage, bool]:
             existing = name and repository.by_name(tx, self.kind, caller.user_id, name)
             if existing:
-                if not _is_usable(caller, existing):
+                if not (_is_usable(caller, existing) and _may_take(caller, existing)):
                     raise StorageAccessDenied(self.kind)
                 return existing, False
             storage_id = repository.create(
@@ -134,6 +124,7 @@ class StorageService:
                 schema=schema,
                 actor_id=caller.actor_id,
                 run_id=caller.run_id,
+                creator=caller.run_id or caller.token_id,
             )
             return _required(repository.by_id(tx, self.kind, storage_id), self.kind), True
 
@@ -182,6 +173,19 @@ class StorageService:
         await self._touches.flush()
 
 
+def look_up(tx: Connection, kind: StorageKind, caller: Caller | None, ref: Ref) -> Storage | None:
+    """What a reference means, whether or not the caller may see it."""
+    if isinstance(ref, ById):
+        storage = repository.by_id(tx, kind, ref.id)
+        if storage is None and caller is not None:
+            # Clients address a storage by its bare name to see whether it exists.
+            storage = repository.by_name(tx, kind, caller.user_id, ref.id)
+        return storage
+    if ref.username is not None:
+        return repository.by_owner_name(tx, kind, ref.username, ref.name)
+    return caller and repository.by_name(tx, kind, caller.user_id, ref.name)
+
+
 class _Touches:
     """Reads noted in memory, so that a read costs no write of its own."""
 
@@ -227,14 +231,28 @@ def _required(storage: Storage | None, kind: StorageKind) -> Storage:
 
 
 def _is_usable(caller: Caller, storage: Storage) -> bool:
-    """By its owner; by a limited run when it is its own or was created by runs of its Actor."""
+    """By its owner; by a limited run when it is its own, or one that runs of its Actor have made."""
     if not caller.owns(storage.user_id):
         return False
     return (
         not caller.is_limited
         or storage.run_id == caller.run_id
-        or (storage.actor_id is not None and storage.actor_id == caller.actor_id)
+        or (storage.creator is not None and storage.actor_id == caller.actor_id is not None)
     )
+
+
+_SCOPE_KINDS = {
+    StorageKind.DATASET: Kind.DATASETS,
+    StorageKind.KEY_VALUE_STORE: Kind.STORES,
+    StorageKind.REQUEST_QUEUE: Kind.QUEUES,
+}
+
+
+def _may_take(caller: Caller, storage: Storage) -> bool:
+    """Whether a token that may create storages gets an existing one: what it has made, or may write anyway."""
+    if caller.scopes is None or storage.creator == caller.token_id:
+        return True
+    return caller.scopes.allow(_SCOPE_KINDS[storage.kind], Action.WRITE, storage.id)
 
 
 def _is_result(tx: Connection, caller: Caller | None, storage: Storage | None) -> bool:

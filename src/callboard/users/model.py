@@ -12,3 +12,16 @@ class User:
     created_at: datetime
     proxy_password: str
     settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of an API token: not the token itself. `scopes` is None for one that is good for everything."""
+
+    id: str
+    user_id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    scopes: list[str] | None
+    username: str

@@ -33,15 +33,19 @@ def public_wire(user: User) -> dict[str, Any]:
 def private_wire(
     user: User, caller: Caller, proxy_groups: list[dict[str, Any]], caps: Caps
 ) -> dict[str, Any]:
-    """`users/me`. A run sees no plan or profile. There is no e-mail: clients refuse a made-up one."""
+    """`users/me`. A run sees no plan or profile, a token with scopes no proxy.
+
+    There is no e-mail: clients refuse a made-up one.
+    """
     wire: dict[str, Any] = {
         "id": user.id,
         "username": user.username,
-        "proxy": {"password": user.proxy_password, "groups": proxy_groups},
         "effectivePlatformFeatures": {name: _feature(name) for name in _FEATURES},
         "createdAt": iso(user.created_at),
         "isPaying": True,
     }
+    if caller.scopes is None:
+        wire["proxy"] = {"password": user.proxy_password, "groups": proxy_groups}
     if caller.run_id is None:
         wire |= {
             "profile": profile_wire(user),

@@ -9,6 +9,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -17,11 +18,12 @@ from sqlalchemy.exc import IntegrityError
 from callboard.core import clock
 from callboard.core.caller import Caller
 from callboard.core.errors import ApiError
-from callboard.core.ids import new_secret
+from callboard.core.ids import new_id, new_secret
+from callboard.core.scopes import Scopes, checked_scopes
 from callboard.core.vault import Vault
 from callboard.db.base import Database
 from callboard.users import repository
-from callboard.users.model import User
+from callboard.users.model import Token, User
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,29}")
 API_TOKEN_PREFIX = "callboard_api_"
@@ -38,6 +40,11 @@ FindRunCaller: TypeAlias = Callable[[Connection, str], Caller | None]
 class UserNotFound(ApiError):
     status, type = 404, "user-not-found"
     message = "User was not found."
+
+
+class TokenNotFound(ApiError):
+    status, type = 404, "record-not-found"
+    message = "There is no API token with that ID."
 
 
 class InvalidUsername(ApiError):
@@ -58,6 +65,7 @@ class UserService:
         self._vault = vault
         self._find_run_caller = find_run_caller
         self._remembered: dict[str, tuple[float, Caller]] = {}
+        self._forgotten = 0
         self._remembered_passwords: dict[str, tuple[float, str]] = {}
 
     async def create(self, username: str) -> User:
@@ -71,18 +79,44 @@ class UserService:
         except IntegrityError as error:
             raise UsernameTaken from error
 
-    async def create_token(self, username: str, *, name: str = "default") -> str:
-        """A new API token of the user, shown this once: only its hash is kept. Raises UserNotFound."""
+    async def create_token(
+        self,
+        username: str,
+        *,
+        name: str = "default",
+        lifetime: timedelta | None = None,
+        scopes: list[str] | None = None,
+    ) -> str:
+        """A new API token of the user, shown this once: only its hash is kept.
+
+        Without `scopes` it is good for everything. Raises UserNotFound or InvalidScope.
+        """
         token = API_TOKEN_PREFIX + new_secret()
+        if scopes is not None:
+            checked_scopes(scopes)
+        at = clock.now()
 
         def unit(tx: Connection) -> None:
-            user = repository.user_by_name(tx, username)
-            if user is None:
-                raise UserNotFound
-            repository.add_token(tx, user.id, name=name, token_hash=_hash(token), at=clock.now())
+            user = _found(repository.user_by_name(tx, username))
+            expires_at = None if lifetime is None else at + lifetime
+            made = Token(new_id(), user.id, name, at, expires_at, scopes, username)
+            repository.add_token(tx, made, token_hash=_hash(token))
 
         await self._db.write(unit)
         return token
+
+    async def tokens_of(self, username: str) -> list[Token]:
+        """All API tokens of the user, the oldest first. Raises UserNotFound."""
+
+        def unit(tx: Connection) -> list[Token]:
+            return repository.tokens_of(tx, _found(repository.user_by_name(tx, username)).id)
+
+        return await self._db.read(unit)
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Within some seconds nobody gets in with it any more. Raises TokenNotFound."""
+        if not await self._db.write(lambda tx: repository.remove_token(tx, token_id)):
+            raise TokenNotFound
 
     async def by_id(self, user_id: str) -> User:
         user = await self._db.read(lambda tx: repository.user_by_id(tx, user_id))
@@ -149,26 +183,30 @@ class UserService:
         remembered = self._remembered.get(digest)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
-        caller = await self._look_up(token, digest)
-        if caller is not None:
+        forgotten = self._forgotten
+        caller, expires_at = await self._look_up(token, digest)
+        # A run that ended during the look-up was forgotten before there was anything to forget.
+        if caller is not None and (caller.run_id is None or forgotten == self._forgotten):
             if len(self._remembered) >= REMEMBER_MAX:
                 self._remembered.clear()
-            self._remembered[digest] = (time.monotonic() + REMEMBER_SECS, caller)
+            self._remembered[digest] = (time.monotonic() + _remember_secs(expires_at), caller)
         return caller
 
-    async def _look_up(self, token: str, digest: str) -> Caller | None:
+    async def _look_up(self, token: str, digest: str) -> tuple[Caller | None, datetime | None]:
+        """The caller, and when its token expires."""
         run_id = self._signed_run_id(token)
         if run_id is not None:
-            return await self._db.read(lambda tx: self._find_run_caller(tx, run_id))
+            return await self._db.read(lambda tx: self._find_run_caller(tx, run_id)), None
         user_id = self._claimed_user_id(token)
-
-        def unit(tx: Connection) -> User | None:
-            if user_id is not None:
-                return repository.user_by_id(tx, user_id)
-            return repository.user_by_token_hash(tx, digest, at=clock.now())
-
-        user = await self._db.read(unit)
-        return None if user is None else Caller(user.id, user.username)
+        if user_id is not None:
+            user = await self._db.read(lambda tx: repository.user_by_id(tx, user_id))
+            return None if user is None else Caller(user.id, user.username), None
+        found = await self._db.read(lambda tx: repository.token_by_hash(tx, digest, at=clock.now()))
+        if found is None:
+            return None, None
+        scopes = None if found.scopes is None else Scopes(frozenset(found.scopes))
+        caller = Caller(found.user_id, found.username, token_id=found.id, scopes=scopes)
+        return caller, found.expires_at
 
     def _claimed_user_id(self, token: str) -> str | None:
         """The account of a webhook token that is genuine and has not run out."""
@@ -189,7 +227,20 @@ class UserService:
 
     def forget_run(self, run_id: str) -> None:
         """Stop accepting the run's token at once: it has ended."""
+        self._forgotten += 1
         self._remembered.pop(_hash(self.run_token(run_id)), None)
+
+
+def _found(user: User | None) -> User:
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def _remember_secs(expires_at: datetime | None) -> float:
+    if expires_at is None:
+        return REMEMBER_SECS
+    return min(REMEMBER_SECS, (expires_at - clock.now()).total_seconds())
 
 
 def _hash(token: str) -> str:

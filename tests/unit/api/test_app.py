@@ -1,7 +1,7 @@
 """The ASGI application: errors in the contract's envelope, whatever a handler does, and nothing secret in the log."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import pytest
@@ -49,6 +49,10 @@ async def ann_only(token: str) -> Caller | None:
     return ANN if token == "good" else None
 
 
+async def nobody(caller: Caller, route: Route, params: Mapping[str, str]) -> bool:
+    return False
+
+
 LIMITER = RateLimiter(Rates(dict.fromkeys(Rate, 60), 250_000), is_enforced=False)
 API = Api(
     [
@@ -62,6 +66,7 @@ API = Api(
     ],
     authenticate=ann_only,
     limiter=LIMITER,
+    allows=nobody,
     websockets=nothing,
 )
 
