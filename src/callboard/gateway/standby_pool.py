@@ -229,6 +229,8 @@ class Pool:
             raise
         member.serves = True
         self._admit()
+        if self._waiting:
+            self._grow()
         if member.active == 0:
             self._settle(member)
         await self._runs.until_ending(member.run)
