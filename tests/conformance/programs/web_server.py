@@ -1,4 +1,4 @@
-"""An Actor that serves HTTP and websockets with the standard library alone. Tests read it as the text of a main.py."""
+"""An Actor that serves HTTP and websockets with the standard library alone: tests take the text as its main.py."""
 
 import base64
 import hashlib
