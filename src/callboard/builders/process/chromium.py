@@ -1,7 +1,7 @@
 """Where Actors find the host's Chromium, and the variables by which libraries are told."""
 
-CHROMIUM = "/opt/callboard/browsers/chromium"
-PLAYWRIGHT_FOLDER = "/opt/callboard/browsers/playwright"
+CHROMIUM = "/callboard/browsers/chromium"
+PLAYWRIGHT_FOLDER = "/callboard/browsers/playwright"
 
 
 def variables() -> dict[str, str]:
@@ -13,7 +13,6 @@ def variables() -> dict[str, str]:
         "APIFY_DISABLE_BROWSER_SANDBOX",
         "CRAWLEE_DISABLE_BROWSER_SANDBOX",
         "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD",
-        "PLAYWRIGHT_SKIP_VALIDATE_HOST_REQUIREMENTS",
         "PUPPETEER_SKIP_DOWNLOAD",
         "PUPPETEER_SKIP_CHROMIUM_DOWNLOAD",
     )

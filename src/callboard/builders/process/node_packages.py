@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from callboard.builders.process import tree
-from callboard.builders.process.bases import Base
+from callboard.builders.process.bases import APIFY_NODE_PACKAGES, Base
 from callboard.builders.process.layers import Layers, identity
 from callboard.builders.process.workbench import StageTree, Workbench
 
@@ -18,26 +18,52 @@ _WRITTEN_IN_PLACE = ("package.json", "package-lock.json", "node_modules/.package
 
 
 def provide(base: Base, made: StageTree, *, layers: Layers, workbench: Workbench) -> None:
-    """Put the packages into the work directory of a fresh stage. Where that fails, the log says so."""
-    key = identity("node packages", base.identity)
-    place = tree.resolve(made.root, base.work_dir)
-    started = time.monotonic()
-    if layers.has(key):
-        place.rmdir()
-        if layers.restore(key, place):
-            made.clone_secs = time.monotonic() - started
-            _share(place, made)
-            return
-        tree.make_directory(made.root, base.work_dir)
-    print(f"Installing {', '.join(base.node_packages)}, which the image brings along.", flush=True)
-    if not workbench.install_node_packages(base, made):
-        print("Warning: they could not be installed; going on without them.", flush=True)
+    """Put the packages into the work directory of a fresh stage. Where that fails, the log says so.
+
+    What images with a browser have besides is installed over what all images have.
+    """
+    whole, common = base.node_packages, base.node_packages[: len(APIFY_NODE_PACKAGES)]
+    if _restored(base, made, whole, layers):
         return
-    _seal(place)
+    done: tuple[str, ...] = ()
+    for packages in dict.fromkeys((common, whole)):
+        if done or not _restored(base, made, packages, layers):
+            missing = packages[len(done) :]
+            print(f"Installing {', '.join(missing)}, which the image brings along.", flush=True)
+            if not workbench.install_node_packages(base, made, missing):
+                print("Warning: they could not be installed; going on without them.", flush=True)
+                return
+            _keep(base, made, packages, layers)
+        done = packages
+
+
+def _restored(base: Base, made: StageTree, packages: tuple[str, ...], layers: Layers) -> bool:
+    key = _key(base, packages)
+    place = tree.resolve(made.root, base.work_dir)
+    if not layers.has(key):
+        return False
     started = time.monotonic()
-    layers.save(key, place)
+    place.rmdir()
+    if not layers.restore(key, place):
+        tree.make_directory(made.root, base.work_dir)
+        return False
     made.clone_secs = time.monotonic() - started
     _share(place, made)
+    return True
+
+
+def _keep(base: Base, made: StageTree, packages: tuple[str, ...], layers: Layers) -> None:
+    place = tree.resolve(made.root, base.work_dir)
+    _seal(place)
+    started = time.monotonic()
+    layers.save(_key(base, packages), place)
+    made.clone_secs = time.monotonic() - started
+    _share(place, made)
+
+
+def _key(base: Base, packages: tuple[str, ...]) -> str:
+    node = base.node
+    return identity("node packages", f"{node.executable} {node.shown}" if node else "", *packages)
 
 
 def _share(place: Path, made: StageTree) -> None:

@@ -114,6 +114,8 @@ def read_registries(environ: Mapping[str, str]) -> Registries:
         value = env.get("PIP_" + name.upper().replace("-", "_"))
         if value:
             env.setdefault(setting, _for_uv(name, value))
+    if "UV_INDEX" in env:
+        env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # pip takes all indexes for equals
     npmrc = _npmrc(environ)
     return Registries(env, npmrc, tuple(_existing_paths(env, npmrc)))
 

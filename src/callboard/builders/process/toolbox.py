@@ -67,6 +67,11 @@ class Toolbox:
             env |= {"CALLBOARD_PYTHON": str(python.executable), "VIRTUAL_ENV": environment_dir}
         return env
 
+    @property
+    def targets(self) -> set[str]:
+        """Where things are mounted that lie beside the stage's own folders."""
+        return {mount.target for mount in self.registries.mounts()}
+
     def mounts(self, caches: Path) -> Iterator[Mount]:
         """With the folder of download caches that the step is to use."""
         yield Mount(self.folder, f"{PLACE}/tools")

@@ -1,7 +1,7 @@
 """Commands run in the tree of a stage, with the tools they need, and never in files that another tree shares."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -94,7 +94,7 @@ class Workbench:
         env["PATH"] = search_path(env.get("PATH", base.env["PATH"]), as_root=as_root)
         hosts = interpreter_mounts((*base.interpreters, *((own_python(),) if as_root else ())))
         mounts = (
-            *_stage_mounts(root, hosts, shown),
+            *_stage_mounts(root, {*hosts, *self.toolbox.targets}, shown),
             *hosts.values(),
             *self.toolbox.mounts(caches or self.downloads.view()),
         )
@@ -116,12 +116,13 @@ class Workbench:
         ):
             self._make_environment(python, base, made)
 
-    def install_node_packages(self, base: Base, made: StageTree) -> bool:
-        """Put what the image brings along into the work directory of a fresh tree."""
+    def install_node_packages(self, base: Base, made: StageTree, packages: tuple[str, ...]) -> bool:
+        """Put some of what the image brings along into the work directory of a fresh tree."""
         manifest = tree.resolve(made.root, f"{base.work_dir}/package.json")
-        tree.write_file(manifest, b'{"name": "actor", "version": "0.0.1", "private": true}\n')
+        if not manifest.exists():
+            tree.write_file(manifest, b'{"name": "actor", "version": "0.0.1", "private": true}\n')
         options = ("--omit=dev", "--omit=optional", "--ignore-scripts")
-        argv = ("npm", "install", *options, *base.node_packages)
+        argv = ("npm", "install", *options, *packages)
         # Nothing of the Actor is in the tree and no package's script runs: this may fill the shared cache.
         with self.downloads.to_fill() as caches:
             return (
@@ -207,9 +208,7 @@ class Workbench:
             self.runner.run(step, quiet=True)
 
 
-def _stage_mounts(
-    root: Path, around: Mapping[str, Mount], shown: SystemFolders | None
-) -> list[Mount]:
+def _stage_mounts(root: Path, around: Iterable[str], shown: SystemFolders | None) -> list[Mount]:
     return [
         Mount(part.place, part.path, MountMode.READ_WRITE)
         for part in parts(root, around=around, system=shown)
