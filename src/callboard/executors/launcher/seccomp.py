@@ -25,6 +25,8 @@ _NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16
 _NEW_NAMESPACES = 0x7E020000
 """The flags of `clone` that make any."""
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+_FIRST_PROCESS = 1
+"""Part of the sandbox. A program may trace its own children, not this one: it would never be seen to end."""
 _TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 _PERSONALITIES = (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 """Those that change no address: Linux, 32 bit, an old version number, and asking which it is."""
@@ -117,7 +119,14 @@ _X86_64 = _Machine(
         "syslog": 103,
     },
     missing=_SAME_EVERYWHERE_MISSING,
-    checked={"ioctl": 16, "socket": 41, "socketpair": 53, "clone": 56, "personality": 135},
+    checked={
+        "ioctl": 16,
+        "socket": 41,
+        "socketpair": 53,
+        "clone": 56,
+        "ptrace": 101,
+        "personality": 135,
+    },
 )
 
 _AARCH64 = _Machine(
@@ -164,7 +173,14 @@ _AARCH64 = _Machine(
         "kexec_file_load": 294,
     },
     missing=_SAME_EVERYWHERE_MISSING,
-    checked={"ioctl": 29, "personality": 92, "socket": 198, "socketpair": 199, "clone": 220},
+    checked={
+        "ioctl": 29,
+        "personality": 92,
+        "ptrace": 117,
+        "socket": 198,
+        "socketpair": 199,
+        "clone": 220,
+    },
 )
 
 _MACHINES = {"x86_64": _X86_64, "aarch64": _AARCH64}
@@ -212,6 +228,7 @@ def _looked_into(machine: _Machine) -> list[bytes]:
     return [
         *_calls([number["clone"]], [first, *_when(_ANY_BIT, _NEW_NAMESPACES, no), *yes]),
         *_calls([number["ioctl"]], [second, *typing, *yes]),
+        *_calls([number["ptrace"]], [second, *_when(_EQUAL, _FIRST_PROCESS, no), *yes]),
         *_calls([number["personality"]], [first, *personality, *no]),
         *_calls([number["socket"], number["socketpair"]], [first, *family, *no_family]),
     ]
