@@ -105,3 +105,11 @@ def test_every_variable_of_a_run_is_documented():
     names = set(re.findall(r'"((?:ACTOR|APIFY)_[A-Z_]+)":', values))
     assert len(names) > 30
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_a_page_names_only_tests_that_exist(page: Path):
+    for file, name in re.findall(r"\b(tests/[\w/]+\.py)::(\w+)", page.read_text()):
+        assert re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), (
+            name
+        )
