@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.actors import ActorMaker
+from tests.dockerd import Dockerd, NoEngine
 from tests.receivers import Receiver, listening
 from tests.scheduling import FileGroupScheduling
 from tests.server import Client, Server
@@ -68,6 +71,35 @@ async def receiver() -> AsyncGenerator[Receiver]:
     """Where webhooks of a test can be sent."""
     async with listening() as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Generator[Dockerd]:
+    """A container engine with nothing in it."""
+    engine = Dockerd()
+    try:
+        engine.start()
+    except NoEngine as error:
+        pytest.skip(str(error))
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def python_image(dockerd: Dockerd) -> str:
+    """`apify/actor-python`, made from packages as on a machine without a registry."""
+    environment = {**os.environ, "CALLBOARD_DOCKER_URL": dockerd.url, "TMPDIR": str(dockerd.folder)}
+    made = subprocess.run(
+        [sys.executable, "-m", "callboard", "images", "bootstrap", "python"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "mmdebstrap is needed" in made.stderr:
+        pytest.skip("mmdebstrap is not installed")
+    assert made.returncode == 0, made.stdout + made.stderr
+    return "apify/actor-python:latest"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -31,6 +31,11 @@ class Dockerd:
         return f"unix://{self._socket}"
 
     @property
+    def folder(self) -> Path:
+        """In memory, and gone with the engine."""
+        return self._folder
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -42,13 +47,16 @@ class Dockerd:
             raise NoEngine("dockerd is not installed")
         if os.geteuid() != 0:
             raise NoEngine("dockerd needs root")
+        # In memory: images are many small files, which are there for minutes only.
+        self._run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self._folder))
+        (self._folder / "daemon.json").write_text("{}")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *(program, "--data-root", str(self._folder / "data")),
                     *("--exec-root", str(self._folder / "exec")),
                     *("--pidfile", str(self._folder / "pid"), "--host", self.url),
-                    *("--config-file", str(self._folder / "none.json")),
+                    *("--config-file", str(self._folder / "daemon.json")),
                     *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
                     *("--storage-driver", "overlay2"),
                 ],
@@ -64,9 +72,9 @@ class Dockerd:
         end = time.monotonic() + _START_SECS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
-                said = self._log.read_text(errors="replace").splitlines()[-1:]
+                said = self._log.read_text(errors="replace")[-300:]
                 self.stop()
-                raise NoEngine(f"dockerd does not start: {said}")
+                raise NoEngine(f"dockerd does not start: {said!r}")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -89,6 +97,9 @@ class Dockerd:
                 self._process.wait()
         for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
             point = line.split()[4]
-            if point.startswith(str(self._folder)):
-                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+            if point == str(self._folder) or point.startswith(f"{self._folder}/"):
+                self._run("umount", "-l", point)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, *argv: str) -> None:
+        subprocess.run(argv, check=False, capture_output=True)

@@ -17,8 +17,8 @@ from callboard.actors.versions import VersionMaker, VersionService
 from callboard.api.app import Api
 from callboard.api.call import Call
 from callboard.api.rate_limits import Rate, RateLimiter, Rates
+from callboard.backends import choose
 from callboard.blobs.files import FileBlobStore
-from callboard.builders.process.builder import ProcessBuilder
 from callboard.builds import repository as build_rows
 from callboard.builds.endpoints import BuildEndpoints
 from callboard.builds.own_url import OwnUrls
@@ -34,7 +34,7 @@ from callboard.datasets.endpoints import DatasetEndpoints
 from callboard.datasets.service import DatasetService
 from callboard.db.base import Database
 from callboard.db.sqlite import SqliteDatabase
-from callboard.executors.process import Options, ProcessExecutor
+from callboard.executors.base import Executor
 from callboard.gateway.parts import GatewayParts
 from callboard.health import Health
 from callboard.jobs.admission import MemoryBudget
@@ -103,14 +103,12 @@ class Callboard:
         self._stack = AsyncExitStack()
         self.signals = Signals()
         self.observer = JobObserver(self.signals)
-        self.executor = ProcessExecutor(
-            data_dir.root,
-            Options(
-                api_port=self._port,
-                allow_local_network=settings.allow_local_network,
-                allow_unsandboxed=settings.allow_unsandboxed,
-            ),
-        )
+        self.backends = choose(settings, data_dir.root, api_port=self._port)
+
+    @property
+    def executor(self) -> Executor:
+        """What runs are started by."""
+        return self.backends.runs
 
     @property
     def sockets(self) -> list[socket.socket]:
@@ -137,14 +135,15 @@ class Callboard:
 
     def own_urls(self) -> OwnUrls:
         """For builds whose sources lie in this server's own key-value stores."""
-        addresses = self.addresses()
-        return OwnUrls(addresses.internal_url, addresses.public_url, self._port)
+        internal = self.settings.internal_url or f"http://{self.backends.builds.api_address}"
+        return OwnUrls(internal.rstrip("/"), self.url, self._port)
 
     def _site(self) -> Site:
         """What the proxy has to know of where it is."""
         executor = self.executor
         api_host = executor.api_address.rpartition(":")[0]
-        own = {api_host, executor.listen_address, "127.0.0.1", "localhost", self.settings.host}
+        own = {api_host, "127.0.0.1", "localhost", self.settings.host}
+        own |= {each.listen_address for each in self.backends.executors}
         return Site(
             port=self._port,
             listen_address=executor.listen_address,
@@ -155,7 +154,7 @@ class Callboard:
 
     async def open(self) -> ASGIApp:
         """Start everything. Unfinished runs and builds of an earlier server are taken up."""
-        await self._open_executor()
+        await self._open_backends()
         db = SqliteDatabase(self._data_dir.database)
         self._stack.push_async_callback(db.close)
         api = await self._compose(db)
@@ -166,18 +165,21 @@ class Callboard:
     async def _recover(self) -> None:
         with self._budget.closed():
             wanted = await self._builds.unfinished_jobs() | await self._runs.unfinished_jobs()
-            await self._launches.drop_all_but(wanted)
+            for launches in self._launches:
+                await launches.drop_all_but(wanted)
             await self._builds.recover()
             await self._runs.recover()
         await self.gateway.standby.recover()
         self._keep_going(self._ticker.run(), "ticker")
 
-    async def _open_executor(self) -> None:
-        await self.executor.open(self.observer)
-        address = self.executor.listen_address
+    async def _open_backends(self) -> None:
+        """And listen where their jobs look for the API."""
+        await self.backends.open(self.observer)
         bound: str = self._sockets[0].getsockname()[0]
-        if address not in (bound, "0.0.0.0") and bound not in ("0.0.0.0", "::"):
-            self._sockets.append(listen(address, self._port))
+        addresses = {executor.listen_address for executor in self.backends.executors}
+        if bound not in ("0.0.0.0", "::"):
+            for address in sorted(addresses - {bound, "0.0.0.0"}):
+                self._sockets.append(listen(address, self._port))
 
     async def _compose(self, db: Database) -> ASGIApp:
         settings, signals, vault = self.settings, self.signals, self._data_dir.vault
@@ -215,11 +217,13 @@ class Callboard:
         self._budget = budget = MemoryBudget(
             settings.memory_limit_mbytes or machine_memory_mbytes()
         )
-        self._launches = launches = Launches(self.executor)
+        launches_of = {executor: Launches(executor) for executor in self.backends.executors}
+        self._launches = list(launches_of.values())
+        run_launches = launches_of[self.backends.runs]
         self._builds = BuildSupervisor(
             db,
-            launches,
-            ProcessBuilder(),
+            launches_of[self.backends.builds],
+            self.backends.builder,
             budget,
             signals,
             self.observer,
@@ -231,7 +235,7 @@ class Callboard:
         )
         self._runs = RunSupervisor(
             db,
-            launches,
+            run_launches,
             RunLauncher(
                 db,
                 logs,
@@ -328,7 +332,7 @@ class Callboard:
         )
         self.gateway = GatewayParts.assembled(
             db,
-            launches,
+            run_launches,
             self.observer,
             runs,
             tasks,
@@ -402,7 +406,7 @@ class Callboard:
             try:
                 await self._stack.aclose()
             finally:
-                await self.executor.close(stop_jobs=stop_jobs)
+                await self.backends.close(stop_jobs=stop_jobs)
 
 
 @asynccontextmanager

@@ -96,7 +96,15 @@ class Settings:
     )
     build_memory_mbytes: int = _setting(4096, "Memory limit of a build.")
     build_timeout_secs: int = _setting(1800, "Timeout of a build.")
-    executor: str = _setting("process", "What starts runs: process.")
+    executor: str = _setting(
+        "process",
+        "What builds and runs Actors: process (sandboxed processes of this machine) or docker.",
+    )
+    docker_url: str | None = _setting(
+        None,
+        "Address of the container engine, unix:///path or tcp://host:port. "
+        "Default: DOCKER_HOST, else unix:///var/run/docker.sock.",
+    )
     allow_unsandboxed: bool = _setting(
         False,
         "Run Actors without isolation where the machine offers none. Only for code you trust.",
@@ -241,8 +249,8 @@ def _convert_list(setting: Field[Any], value: Any, source: str) -> Any:
 def _checked(settings: Settings) -> Settings:
     if not 0 <= settings.port <= 65_535:
         raise InvalidSetting(f"The port must be between 0 and 65535, not {settings.port}.")
-    if settings.executor != "process":
-        raise InvalidSetting(f'There is no executor "{settings.executor}". Use: process.')
+    if settings.executor not in ("process", "docker"):
+        raise InvalidSetting(f'There is no executor "{settings.executor}". Use process or docker.')
     if settings.sync_wait_secs <= 0:
         raise InvalidSetting("sync_wait_secs must be more than 0.")
     if settings.gateway_host is not None and not _HOST.fullmatch(settings.gateway_host):

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from callboard.executors.base import Executor, Exit, Handle, LaunchSpec, Mount, Stats
+from callboard.executors.docker.executor import DockerExecutor
+from callboard.executors.docker.executor import Options as DockerOptions
 from callboard.executors.launcher.runners import NAMESPACES
 from callboard.executors.process import Options, ProcessExecutor
+from tests.dockerd import Dockerd
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -50,27 +53,36 @@ class Stage:
     watcher: Watcher
     data_dir: Path
     work: Path
+    image: str | None = None
+    """What jobs are run in, where the executor needs one."""
     _count: int = 0
 
     def spec(self, program: str, *args: str, **changes: Any) -> LaunchSpec:
         """A job that runs a program of `programs/`, or with a `/` in its name any command."""
         self._count += 1
         job_id = f"job-{self.work.name[-20:]}-{self._count}-{os.urandom(3).hex()}"
-        python = shutil.which("python3", path=f"{sys.base_prefix}/bin") or sys.executable
+        python, mounts = self._python()
         command = (program,) if "/" in program else (python, "-I", "-S", f"/programs/{program}")
-        mounts = (Mount(PROGRAMS, "/programs"), Mount(Path(sys.base_prefix), sys.base_prefix))
         spec = LaunchSpec(
             job_id=job_id,
             argv=(*command, *args),
+            image=self.image,
             env={"PATH": "/usr/bin:/bin", "HOME": "/home/actor"},
             cwd="/tmp",
             log_path=self.work / f"{job_id}.log",
             log_id=job_id,
             memory_mbytes=128,
             cpus=1,
-            mounts=mounts,
+            mounts=(Mount(PROGRAMS, "/programs"), *mounts),
         )
         return replace(spec, **changes)
+
+    def _python(self) -> tuple[str, tuple[Mount, ...]]:
+        """The image's own, else this machine's."""
+        if self.image is not None:
+            return "/usr/bin/python3", ()
+        python = shutil.which("python3", path=f"{sys.base_prefix}/bin") or sys.executable
+        return python, (Mount(Path(sys.base_prefix), sys.base_prefix),)
 
     async def run(self, spec: LaunchSpec) -> tuple[Exit, list[str]]:
         """Run to the end: how it ended, and its log without timestamps."""
@@ -96,24 +108,40 @@ def api_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.fixture(scope="session", params=["process", "process-namespaces"])
-def make_executor(request: pytest.FixtureRequest, api_port: int) -> Callable[[Path], Executor]:
-    """What makes an executor for a data folder. Each kind of executor is one parameter."""
-    own = Options(api_port=api_port, sandbox=NAMESPACES)
-    makers = {
-        "process": lambda folder: ProcessExecutor(folder, Options(api_port=api_port)),
-        "process-namespaces": lambda folder: ProcessExecutor(folder, own),
-    }
-    return makers[request.param]
+@dataclass(frozen=True)
+class Maker:
+    """Makes an executor of one kind for a data folder, and knows what jobs for it need."""
+
+    make: Callable[[Path], Executor]
+    image: str | None = None
+
+    def __call__(self, folder: Path) -> Executor:
+        return self.make(folder)
+
+    def stage(self, data_dir: Path, work: Path) -> Stage:
+        return Stage(self.make(data_dir), Watcher(), data_dir, work, self.image)
+
+
+@pytest.fixture(scope="session", params=["process", "process-namespaces", "docker"])
+def make_executor(request: pytest.FixtureRequest, api_port: int) -> Maker:
+    """Each kind of executor is one parameter."""
+    if request.param == "docker":
+        engine: Dockerd = request.getfixturevalue("dockerd")
+        options = DockerOptions(engine.url, api_port=api_port)
+        image: str = request.getfixturevalue("python_image")
+        return Maker(lambda folder: DockerExecutor(folder, options), image)
+    sandbox = {"sandbox": NAMESPACES} if request.param == "process-namespaces" else {}
+    process = Options(api_port=api_port, **sandbox)
+    return Maker(lambda folder: ProcessExecutor(folder, process))
 
 
 @pytest.fixture(scope="module")
 async def shared(
-    make_executor: Callable[[Path], Executor], tmp_path_factory: pytest.TempPathFactory
+    make_executor: Maker, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
     """One executor for many tests; closed, with all its jobs, after the last."""
     folder = tmp_path_factory.mktemp("executor")
-    stage = Stage(make_executor(folder), Watcher(), folder, folder)
+    stage = make_executor.stage(folder, folder)
     await stage.executor.open(stage.watcher)
     yield stage
     await stage.executor.close(stop_jobs=True)
@@ -125,11 +153,9 @@ def stage(shared: Stage, tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-async def own_stage(
-    make_executor: Callable[[Path], Executor], tmp_path: Path
-) -> AsyncIterator[Stage]:
+async def own_stage(make_executor: Maker, tmp_path: Path) -> AsyncIterator[Stage]:
     """An executor of the test's own, to be mistreated."""
-    stage = Stage(make_executor(tmp_path / "data"), Watcher(), tmp_path / "data", tmp_path)
+    stage = make_executor.stage(tmp_path / "data", tmp_path)
     (tmp_path / "data").mkdir()
     await stage.executor.open(stage.watcher)
     yield stage

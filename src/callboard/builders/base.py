@@ -20,7 +20,11 @@ class Image(msgspec.Struct, frozen=True, rename="camel"):
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
-    mounts: tuple["ImageMount", ...]
+    mounts: tuple["ImageMount", ...] = ()
+    reference: str | None = None
+    """The container image it is in, for `LaunchSpec.image`."""
+    user: str | None = None
+    """For `LaunchSpec.user`."""
 
 
 class ImageMount(msgspec.Struct, frozen=True, rename="camel"):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from callboard.cli import config, demo, doctor, env, tokens, up, users
+from callboard.cli import config, demo, doctor, env, images, tokens, up, users
 
 app = typer.Typer(
     help="A self-hosted, Apify-compatible platform for Actors.",
@@ -38,6 +38,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="token")
 app.add_typer(config.app, name="config")
+app.add_typer(images.app, name="images")
 
 
 def main() -> None:

@@ -109,6 +109,8 @@ class RunLauncher:
             argv=image.argv,
             env=environment,
             cwd=image.cwd,
+            image=image.reference,
+            user=image.user,
             log_path=self._logs.path(run.id),
             log_id=run.id,
             memory_mbytes=run.memory_mbytes,

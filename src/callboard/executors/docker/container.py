@@ -1,6 +1,6 @@
 """What a container is created with: the limits of a launch and everything that is taken away from its program."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from callboard.executors.base import LaunchSpec, MountMode
@@ -13,10 +13,18 @@ MIB = 1024 * 1024
 _SHARES_PER_CPU = 1024
 _LOG_FILE_MBYTES = 64
 """The engine keeps the newest two files of this size for a server that is not there to read."""
+BINARY_LOG, JSON_LOG = "local", "json-file"
+"""Log drivers. JSON does not keep bytes that are no UTF-8, but every engine has it."""
 
 
 def container_config(
-    spec: LaunchSpec, *, labels: Mapping[str, str], network: str, host_address: str | None
+    spec: LaunchSpec,
+    *,
+    labels: Mapping[str, str],
+    network: str,
+    host_address: str | None,
+    log_driver: str,
+    image_variables: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The body of the request that creates the container. `host_address` is set when jobs may reach the host."""
     if spec.image is None:
@@ -25,7 +33,7 @@ def container_config(
         "Image": spec.image,
         "Entrypoint": list(spec.argv),
         "Cmd": [],
-        "Env": [*(f"{name}={value}" for name, value in spec.env.items()), "HOSTNAME"],
+        "Env": _environment(spec, image_variables),
         "WorkingDir": spec.cwd,
         "User": spec.user or f"{JOB_UID}:{JOB_UID}",
         "StopSignal": "SIGTERM",
@@ -33,11 +41,19 @@ def container_config(
         "Labels": {**labels, JOB_LABEL: spec.job_id},
         "AttachStdout": False,
         "AttachStderr": False,
-        "HostConfig": _host_config(spec, network, host_address),
+        "HostConfig": _host_config(spec, network, host_address, log_driver),
     }
 
 
-def _host_config(spec: LaunchSpec, network: str, host_address: str | None) -> dict[str, Any]:
+def _environment(spec: LaunchSpec, image_variables: Iterable[str]) -> list[str]:
+    """Exactly that of the launch: a name without a value takes one away that image or engine would add."""
+    unwanted = {"HOSTNAME", *image_variables} - spec.env.keys()
+    return [*(f"{name}={value}" for name, value in spec.env.items()), *sorted(unwanted)]
+
+
+def _host_config(
+    spec: LaunchSpec, network: str, host_address: str | None, log_driver: str
+) -> dict[str, Any]:
     memory = spec.memory_mbytes * MIB
     return {
         "Memory": memory,
@@ -64,7 +80,7 @@ def _host_config(spec: LaunchSpec, network: str, host_address: str | None) -> di
         ],
         "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
         "LogConfig": {
-            "Type": "json-file",
+            "Type": log_driver,
             "Config": {"max-size": f"{_LOG_FILE_MBYTES}m", "max-file": "2"},
         },
         "RestartPolicy": {"Name": "no"},

@@ -22,6 +22,7 @@ from callboard.executors.docker.shield import Shield
 from callboard.executors.launcher.sandbox import JOB_UID
 
 _RETRY_SECS = 1.0
+_KNOWN_IMAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Containers:
         self._network = network
         self._host_address = host_address
         self._filter = f"{INSTANCE_LABEL}={instance}"
+        self._variables: dict[str, tuple[str, ...]] = {}
 
     async def create(self, spec: LaunchSpec, shield: Shield) -> str:
         """The id of the job's container; of the one that is there, when it was created before.
@@ -52,12 +54,16 @@ class Containers:
         """
         if spec.image is None:
             raise ValueError("it was built without a container image; build it again")
+        if not spec.sandboxed:
+            raise ValueError("containers are always isolated")
         _check_mounts(spec)
         config = container_config(
             spec,
             labels={INSTANCE_LABEL: self._instance},
             network=self._network,
             host_address=self._host_address,
+            log_driver=shield.log_driver,
+            image_variables=await self._variables_of(spec.image),
         )
         if shield.can_limit_disk:
             config = with_disk_limit(config, 2 * spec.memory_mbytes)
@@ -71,6 +77,16 @@ class Containers:
                 raise
             made = await self._engine.ask("GET", path_of("containers", name, "json"))
         return made["Id"]
+
+    async def _variables_of(self, image: str) -> tuple[str, ...]:
+        """The names of what the image would add to the environment. An image of one id never changes."""
+        if image not in self._variables:
+            seen = await self._engine.ask("GET", path_of("images", image, "json"))
+            names = (entry.partition("=")[0] for entry in seen["Config"].get("Env") or ())
+            if len(self._variables) >= _KNOWN_IMAGES:
+                self._variables.clear()
+            self._variables[image] = tuple(names)
+        return self._variables[image]
 
     async def start(self, container_id: str, spec: LaunchSpec) -> None:
         """Start it, unless it was started before."""
@@ -131,6 +147,8 @@ def _job_of(line: bytes) -> str:
 
 def _check_mounts(spec: LaunchSpec) -> None:
     for mount in spec.mounts:
+        if mount.mode is MountMode.LAYER:
+            raise ValueError(f"in a container {mount.target} is the image's own")
         if not Path(mount.source).exists():
             raise ValueError(f"{mount.source} does not exist")
 

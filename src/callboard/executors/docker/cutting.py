@@ -1,6 +1,7 @@
 """From entries of a container's log to lines of ours: put together, secrets covered, each after its own time."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from callboard.executors.docker.entries import Entry
 from callboard.executors.launcher.logfile import timestamp
@@ -10,11 +11,15 @@ _MILLIS_CHARS = len("2026-01-02T03:04:05.678")
 
 
 class EntryCutter:
-    """Keeps what is unfinished of each stream, so that the two never mix within a line."""
+    """Keeps what is unfinished of each stream, so that the two never mix within a line.
+
+    The pieces of a long line have the stamp of its first one. Some log drivers end its last piece with a newline,
+    others do not: then the next stamp tells.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._redactor = Redactor(secrets)
-        self._unfinished: dict[int, bytes] = {}
+        self._unfinished: dict[int, Entry] = {}
 
     @property
     def is_between_lines(self) -> bool:
@@ -23,27 +28,37 @@ class EntryCutter:
 
     def feed(self, entry: Entry) -> bytes:
         """The log lines that are ready with this entry."""
-        data = self._unfinished.pop(entry.stream, b"") + entry.data
+        before = self._unfinished.pop(entry.stream, None)
+        ready = b""
+        if before is not None and before.stamp == entry.stamp:
+            entry = replace(entry, data=before.data + entry.data)
+        elif before is not None:
+            ready = self._lines(before.data, stamp_of(before))
         stamp = stamp_of(entry)
-        if data.endswith(b"\n"):
-            return self._lines(data[:-1], stamp)
+        if entry.data.endswith(b"\n"):
+            return ready + self._lines(entry.data[:-1], stamp)
+        return ready + self._overlong(entry, stamp)
+
+    def _overlong(self, entry: Entry, stamp: bytes) -> bytes:
+        """Pieces of an unfinished line over the limit, kept until a secret across the cut must be whole."""
         pieces: list[bytes] = []
+        data = entry.data
         while len(data) > MAX_LINE_BYTES + self._redactor.longest:
             data = self._redactor.cover(data)
-            pieces.append(data[:MAX_LINE_BYTES])
+            pieces.append(_line(stamp, data[:MAX_LINE_BYTES]))
             data = data[MAX_LINE_BYTES:]
-        self._unfinished[entry.stream] = data
-        return b"".join(_line(stamp, piece) for piece in pieces)
+        self._unfinished[entry.stream] = replace(entry, data=data)
+        return b"".join(pieces)
 
     def finish(self) -> bytes:
         """Nothing more will come: what is left of lines without a newline."""
-        rests = [rest for rest in self._unfinished.values() if rest]
+        rests = [rest for rest in self._unfinished.values() if rest.data]
         self._unfinished = {}
-        return b"".join(self._lines(rest, timestamp()) for rest in rests)
+        return b"".join(self._lines(rest.data, stamp_of(rest)) for rest in rests)
 
     def _lines(self, data: bytes, stamp: bytes) -> bytes:
         data = self._redactor.cover(data)
-        if len(data) <= MAX_LINE_BYTES and b"\n" not in data:
+        if len(data) <= MAX_LINE_BYTES:
             return _line(stamp, data)
         starts = range(0, len(data), MAX_LINE_BYTES)
         pieces = (data[start : start + MAX_LINE_BYTES] for start in starts)

@@ -54,7 +54,8 @@ class Engine:
         plain = _as_http(url, is_secure=tls is not None)
         connector = _connector(plain, tls)
         self._docker = aiodocker.Docker(plain, connector=connector, api_version=API_VERSION)
-        self._base = f"{self._docker.docker_host}/{API_VERSION}"
+        host = plain if plain.startswith("http") else "http://localhost"
+        self._base = f"{host.rstrip('/')}/{API_VERSION}"
 
     async def __aenter__(self) -> "Engine":
         return self

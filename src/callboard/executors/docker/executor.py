@@ -5,6 +5,7 @@ not. A timeout is the server's to enforce: one that passes while none runs is en
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from callboard.executors.docker.job import ContainerJob, millis_of
 from callboard.executors.docker.network import JobNetwork, close_network, open_network
 from callboard.executors.docker.records import JobFolder, JobFolders, JobRecord, now_millis
 from callboard.executors.docker.shield import Shield, shield_of
+from callboard.executors.launcher.logfile import open_log
 
 log = structlog.get_logger()
 
@@ -111,7 +113,7 @@ class DockerExecutor(Executor):
 
     async def _let_go(self) -> None:
         """End what goes on here; the containers go on."""
-        going_on = [*self._starting.values(), *self._driving.values()]
+        going_on: list[asyncio.Task[Any]] = [*self._starting.values(), *self._driving.values()]
         going_on += [] if self._watching is None else [self._watching]
         for task in going_on:
             task.cancel()
@@ -169,6 +171,7 @@ class DockerExecutor(Executor):
     async def _start(self, spec: LaunchSpec) -> None:
         folder = self._folders.folder(spec.job_id)
         try:
+            await asyncio.to_thread(_begin_log, spec.log_path)
             await asyncio.to_thread(folder.create, JobRecord.of(spec))
             container_id = await self._containers.create(spec, self._shield)
             job = self._job(folder, JobRecord.of(spec), container_id)
@@ -323,6 +326,11 @@ class DockerExecutor(Executor):
             )
         else:
             folder.remove()
+
+
+def _begin_log(path: Path) -> None:
+    """A job has a log from the beginning, also one that prints nothing."""
+    os.close(open_log(path))
 
 
 def _explained(error: EngineGone | EngineRefused) -> str:

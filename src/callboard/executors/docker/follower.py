@@ -83,21 +83,20 @@ class Follower:
         last = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
         return last.partition(b" ")[2].decode(errors="replace")
 
-    async def follow(self, engine: Engine, container_id: str, *, to_the_end: bool = True) -> None:
-        """Copy until the container has ended, or with `to_the_end` False what there is. Raises EngineGone.
+    async def follow(self, engine: Engine, container_id: str) -> None:
+        """Copy until the container has ended. Raises EngineGone. May be called again after a failure."""
+        await self._copy(engine, container_id, {"follow": "1"})
 
-        May be called again after a failure.
-        """
-        params = {
-            "stdout": "1",
-            "stderr": "1",
-            "timestamps": "1",
-            "follow": "1" if to_the_end else "0",
-            "since": _since(self._read_to),
-        }
+    async def catch_up(self, engine: Engine, container_id: str, *, tail: int | None = None) -> None:
+        """Copy what was missed and can be had at once, of the newest `tail` entries if not of all."""
+        only = {"tail": str(tail)} if tail is not None else {}
+        await self._copy(engine, container_id, {"follow": "0", **only})
+
+    async def _copy(self, engine: Engine, container_id: str, params: dict[str, str]) -> None:
+        which = {"stdout": "1", "stderr": "1", "timestamps": "1", "since": _since(self._read_to)}
         reader, seen = EntryReader(), _Skipping(self._read_to)
         path = path_of("containers", container_id, "logs")
-        async with engine.answer("GET", path, params=params) as answer:
+        async with engine.answer("GET", path, params={**which, **params}) as answer:
             async for data in engine.chunks(answer, _CHUNK_BYTES):
                 self._take([entry for entry in reader.feed(data) if seen.is_new(entry)])
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from callboard.executors.docker.container import BINARY_LOG, JSON_LOG
 from callboard.executors.docker.engine import Engine, EngineRefused
 
 _OLDEST = (1, 41)
@@ -15,6 +16,7 @@ class Shield:
     rungs: Mapping[str, str]
     notes: tuple[str, ...]
     can_limit_disk: bool
+    log_driver: str
 
 
 async def shield_of(engine: Engine) -> Shield:
@@ -38,7 +40,9 @@ async def shield_of(engine: Engine) -> Shield:
         "kill": "container",
         "disk": "quota" if can_limit_disk else "none",
     }
-    return Shield(rungs, tuple(_notes(info, can_limit_disk)), can_limit_disk)
+    plugins: Mapping[str, list[str] | None] = info.get("Plugins") or {}
+    log_driver = BINARY_LOG if BINARY_LOG in (plugins.get("Log") or ()) else JSON_LOG
+    return Shield(rungs, tuple(_notes(info, can_limit_disk)), can_limit_disk, log_driver)
 
 
 def _can_limit_disk(info: Mapping[str, Any]) -> bool:

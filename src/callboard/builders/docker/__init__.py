@@ -1,0 +1,1 @@
+"""Builds container images with a Docker Engine, or with what speaks its API."""

@@ -1,0 +1,144 @@
+"""Makes the base images with an engine: a first layer from Debian's packages, a second one for Actors."""
+
+import asyncio
+import io
+import os
+import platform
+import shutil
+import tarfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from callboard.builders.docker.base_images import (
+    Language,
+    bootstrap_command,
+    installed_version,
+    second_layer,
+)
+from callboard.builders.docker.messages import BuildMessages
+from callboard.builders.process.registries import passed_environment, read_registries
+from callboard.executors.docker.engine import Engine, path_of
+
+_CHUNK_BYTES = 1024 * 1024
+_STATUS = "/var/lib/dpkg/status"
+
+
+class BootstrapFailed(Exception):
+    """An image could not be made. The message is for the operator."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which system an image is made of. `mirrors` are what mmdebstrap takes: URLs, lines or files of sources."""
+
+    suite: str
+    mirrors: Sequence[str] = ()
+    packages: Sequence[str] = ()
+
+
+async def bootstrap(
+    engine: Engine, language: Language, wish: Wish, *, say: Callable[[str], None]
+) -> list[str]:
+    """Make the image and return its names. Raises BootstrapFailed, EngineGone, EngineRefused."""
+    base = f"callboard/base-{language.name}:{wish.suite.replace('/', '-')}"
+    say(f"Making {base} of the packages of {wish.suite}.")
+    await _import(engine, language, wish, base)
+    version = await _version(engine, language, base)
+    names = [f"{language.repository}:{tag}" for tag in (version, "latest")]
+    say(f"Making {names[0]}.")
+    await _add_layer(engine, language, base, names, say)
+    return names
+
+
+async def _import(engine: Engine, language: Language, wish: Wish, base: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise BootstrapFailed("mmdebstrap is needed; install the package of that name.")
+    command = bootstrap_command(
+        language, suite=wish.suite, mirrors=wish.mirrors, packages=wish.packages
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    errors = asyncio.create_task(process.stderr.read())
+    try:
+        repository, _, tag = base.rpartition(":")
+        params = {"fromSrc": "-", "repo": repository, "tag": tag}
+        changes = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        content = _chunks(process.stdout)
+        async with engine.answer(
+            "POST", "/images/create", params={**params, "changes": changes}, body=content
+        ) as answer:
+            await answer.read()
+        said = (await errors).decode(errors="replace").strip()
+        if await process.wait() != 0:
+            raise BootstrapFailed(f"mmdebstrap failed: {said[-2000:]}")
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        errors.cancel()
+
+
+async def _chunks(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while chunk := await stream.read(_CHUNK_BYTES):
+        yield chunk
+
+
+async def _version(engine: Engine, language: Language, image: str) -> str:
+    """Read from the image, without running anything of it."""
+    body = {"Image": image, "Cmd": ["true"], "NetworkDisabled": True}
+    container = (await engine.ask("POST", "/containers/create", body=body))["Id"]
+    try:
+        path = path_of("containers", container, "archive")
+        async with engine.answer("GET", path, params={"path": _STATUS}) as answer:
+            packed = io.BytesIO(await answer.read())
+    finally:
+        await engine.ask("DELETE", path_of("containers", container), params={"force": "1"})
+    with tarfile.open(fileobj=packed) as archive:
+        file = archive.extractfile(Path(_STATUS).name)
+        text = file.read().decode(errors="replace") if file else ""
+    version = installed_version(language, text)
+    if version is None:
+        raise BootstrapFailed(f"The package {language.package} is not in the image.")
+    return version
+
+
+async def _add_layer(
+    engine: Engine, language: Language, base: str, names: list[str], say: Callable[[str], None]
+) -> None:
+    context = second_layer(language, base, read_registries(os.environ))
+    params: dict[str, str] = {"t": names[0], "rm": "1", "forcerm": "1"}
+    proxies = {
+        name: value
+        for name, value in passed_environment(os.environ).items()
+        if name.lower().endswith("_proxy")
+    }
+    params["buildargs"] = msgspec.json.encode(proxies).decode()
+    messages = BuildMessages(say)
+    async with engine.answer("POST", "/build", params=params, body=context) as answer:
+        async for line in answer.content:
+            messages.take(line)
+    if messages.error:
+        raise BootstrapFailed(messages.error)
+    for name in names[1:]:
+        repository, _, tag = name.rpartition(":")
+        path = path_of("images", names[0], "tag")
+        await engine.ask("POST", path, params={"repo": repository, "tag": tag})
+
+
+def host_suite() -> str:
+    """This machine's own Debian release, else the stable one."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return "stable"
+    is_debian = release.get("ID") == "debian"
+    return release.get("VERSION_CODENAME", "stable") if is_debian else "stable"

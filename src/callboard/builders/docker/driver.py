@@ -1,0 +1,189 @@
+"""The build itself: sources to a context, a context to an image, and what the sources say about their Actor.
+
+Runs in a process of its own, started by the executor. What it prints is the build log. An engine whose client is
+gone, as when the build is aborted or timed out, stops building.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from callboard.builders.base import SOURCE_NAME, BuildResult, BuildSpec, SourceKind
+from callboard.builders.definition import (
+    ActorDefinition,
+    InvalidDefinition,
+    parse_object,
+    read_definition,
+)
+from callboard.builders.docker.context import Recipe, pack, read_recipe
+from callboard.builders.docker.defaults import default_text
+from callboard.builders.docker.finishing import finish
+from callboard.builders.docker.messages import BuildMessages
+from callboard.builders.docker.place import Place
+from callboard.builders.fetching.errors import FetchFailed
+from callboard.builders.fetching.fetch import Sources, fetch
+from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.fetch_sandbox import ProcessSandbox
+from callboard.builders.process.registries import passed_environment, read_registries
+from callboard.builders.process.steps import StepRunner
+from callboard.core.errors import ApiError
+from callboard.executors.docker.container import INSTANCE_LABEL, MIB
+from callboard.executors.docker.engine import Engine
+from callboard.executors.launcher.surroundings import Surroundings
+
+BUILD_LABEL = "callboard.build"
+_WORK_NAME = "work"
+_CHUNK_BYTES = 1024 * 1024
+_ARGUMENT = re.compile(r"^\s*ARG\s+(\w+)", re.MULTILINE | re.IGNORECASE)
+
+
+async def build(
+    spec: BuildSpec, place: Place, *, check_schema: Callable[[object], None]
+) -> BuildResult:
+    """Build the sources that `spec` names. Raises BuildFailed, EngineGone, EngineRefused.
+
+    `check_schema` raises ApiError for an input schema that breaks the rules.
+    """
+    started = time.monotonic()
+    work = Path(spec.build_dir) / _WORK_NAME
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        result = await _build(spec, place, work, check_schema)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    size = result.image_size_bytes / 1_000_000
+    _say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
+    return result
+
+
+async def _build(
+    spec: BuildSpec, place: Place, work: Path, check_schema: Callable[[object], None]
+) -> BuildResult:
+    _say(f"Building {spec.actor_name} {spec.build_number}.")
+    sources = _sources(spec, work)
+    definition = _definition(sources, check_schema)
+    recipe = read_recipe(definition, partial(default_text, say=_say))
+    if definition.dockerfile is not None:
+        _say(f"Using {_relative(definition.dockerfile, sources.actor)}.")
+    async with Engine(place.url) as engine:
+        image_id = await _make_image(spec, place, engine, definition, recipe, sources, work)
+        finished = await finish(engine, image_id, place.tag(spec.build_id), definition, say=_say)
+    _say(f"Start command: {' '.join(finished.image.argv)}")
+    return BuildResult(
+        image=finished.image,
+        image_size_bytes=finished.size_bytes,
+        actor_definition=definition.content,
+        input_schema=definition.input_schema,
+        readme=definition.readme,
+        changelog=definition.changelog,
+    )
+
+
+async def _make_image(
+    spec: BuildSpec,
+    place: Place,
+    engine: Engine,
+    definition: ActorDefinition,
+    recipe: Recipe,
+    sources: Sources,
+    work: Path,
+) -> str:
+    """The image's id."""
+    messages = BuildMessages(_say)
+    with tempfile.TemporaryFile(dir=work) as context:
+        name = pack(definition, recipe, context)
+        context.seek(0)
+        actor_path = _relative(sources.actor, definition.context)
+        given = {
+            "ACTOR_PATH_IN_DOCKER_CONTEXT": "" if actor_path == "." else actor_path,
+            **spec.build_args,
+        }
+        params = _parameters(spec, place, name, _arguments(recipe.text, given))
+        async with engine.answer("POST", "/build", params=params, body=_chunks(context)) as answer:
+            async for line in answer.content:
+                messages.take(line)
+    messages.finish()
+    if messages.error is not None or messages.image_id is None:
+        raise BuildFailed(messages.error or "The engine ended the build without a reason.")
+    return messages.image_id
+
+
+def _parameters(
+    spec: BuildSpec, place: Place, dockerfile: str, arguments: Mapping[str, str]
+) -> dict[str, str]:
+    memory = str(spec.memory_mbytes * MIB)
+    labels = {INSTANCE_LABEL: place.instance, BUILD_LABEL: spec.build_id}
+    return {
+        "t": place.tag(spec.build_id),
+        "dockerfile": dockerfile,
+        "nocache": "0" if spec.use_cache else "1",
+        "rm": "1",
+        "forcerm": "1",
+        "memory": memory,
+        "memswap": memory,
+        "networkmode": place.network,
+        "buildargs": msgspec.json.encode(arguments).decode(),
+        "labels": msgspec.json.encode(labels).decode(),
+    }
+
+
+def _arguments(dockerfile: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Those that the Dockerfile declares, and the way out of this network, which steps have undeclared."""
+    declared = set(_ARGUMENT.findall(dockerfile))
+    proxies = {
+        name: value
+        for name, value in passed_environment(os.environ).items()
+        if name.lower().endswith("_proxy")
+    }
+    return proxies | {name: value for name, value in given.items() if name in declared}
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _sources(spec: BuildSpec, work: Path) -> Sources:
+    if spec.source.kind is SourceKind.FILES:
+        folder = Path(spec.build_dir) / SOURCE_NAME
+        return Sources(folder, folder)
+    runner = StepRunner(work / "runner", _surroundings())
+    sandbox = ProcessSandbox(runner, read_registries(os.environ))
+    try:
+        return fetch(spec.source, work / "fetched", sandbox, say=_say)
+    except FetchFailed as error:
+        raise BuildFailed(str(error)) from error
+
+
+def _surroundings() -> Surroundings | None:
+    try:
+        return Surroundings.from_environment(os.environ)
+    except KeyError:
+        return None
+
+
+def _definition(sources: Sources, check_schema: Callable[[object], None]) -> ActorDefinition:
+    try:
+        definition = read_definition(sources.actor, bounds=sources.root)
+        if definition.input_schema is not None:
+            check_schema(parse_object(definition.input_schema, name="The input schema"))
+    except (InvalidDefinition, ApiError) as error:
+        raise BuildFailed(str(error)) from error
+    return definition
+
+
+def _relative(path: Path, start: Path) -> str:
+    return os.path.relpath(path.resolve(), start.resolve())
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
