@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tests.actors import ActorMaker
-from tests.server import Client
+from tests.server import Client, Server
 
 from .test_gateway import WEB_SERVER
 
@@ -247,6 +247,23 @@ async def test_limited_runs_use_limited_actors_only(api: Client, actors: ActorMa
         run = (await api.post(f"/v2/actors/{asking['id']}/runs")).data
         await api.until_logged(run["id"], f"got {status}")
         await stop(api, actor)
+
+
+async def test_tokens_with_scopes_reach_what_they_may_run(
+    server: Server, api: Client, actors: ActorMaker
+):
+    limited = {"actorPermissionLevel": "LIMITED_PERMISSIONS"}
+    actor = await actors.python(WEB_SERVER, actorStandby=ON, **limited)
+    async with server.accounts() as accounts:
+        good = await accounts.create_token(api.username, scopes=[f"actors:run:{actor['id']}"])
+        other = await accounts.create_token(
+            api.username, scopes=["actors:run:another", "datasets:read"]
+        )
+    assert (await api.get(actor["standbyUrl"], token=good)).status == 200
+    assert (await api.get(actor["standbyUrl"], token=other)).status == 403
+    await api.put(f"/v2/actors/{actor['id']}", json={"actorPermissionLevel": "FULL_PERMISSIONS"})
+    assert (await api.get(actor["standbyUrl"], token=good)).status == 403
+    await stop(api, actor)
 
 
 async def test_a_restarted_server_finds_its_standby_runs_again(new_server: Any):

@@ -173,6 +173,7 @@ class _Reader:
         for key in ("input", "inputSchema", "output", "outputSchema", "webServerSchema"):
             if key in filled:
                 filled[key] = self._schema(filled[key], key)
+        _check_web_server(filled.get("webServerSchema"))
         if "storages" in filled:
             filled["storages"] = self._storages(filled["storages"])
         return filled
@@ -204,6 +205,20 @@ class _Reader:
     def _refuse_other(value: object, field: str) -> None:
         if value is not None and not isinstance(value, dict):
             raise InvalidDefinition(f"{field} must be a path or an object.")
+
+
+def _check_web_server(schema: object) -> None:
+    """It is an OpenAPI document of version 3, or there is none."""
+    if schema is None:
+        return
+    content = _object(schema, "webServerSchema")
+    if not str(content.get("openapi")).startswith("3."):
+        raise InvalidDefinition(
+            'webServerSchema must be an OpenAPI document with "openapi": "3....".'
+        )
+    _object(content.get("info"), "webServerSchema.info")
+    if not any(isinstance(content.get(part), dict) for part in ("paths", "components", "webhooks")):
+        raise InvalidDefinition("webServerSchema must be an OpenAPI document, with paths.")
 
 
 def _object(value: object, field: str) -> dict[str, object]:

@@ -33,8 +33,8 @@ from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
 from callboard.jobs.recording import record
 from callboard.logs.service import LogService, job_topic
-from callboard.webhooks.model import EventType
 from callboard.usage.meter import Service, store_account
+from callboard.webhooks.model import EventType
 from callboard.webhooks.service import publish, wake_dispatcher
 
 log = structlog.get_logger()

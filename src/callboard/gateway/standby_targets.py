@@ -14,6 +14,8 @@ from callboard.builds.service import find_for_run
 from callboard.core.actor_urls import ActorUrls
 from callboard.core.caller import Caller
 from callboard.core.errors import InsufficientPermissions
+from callboard.core.scopes import Action
+from callboard.core.scopes import Kind as Scoped
 from callboard.gateway import repository
 from callboard.gateway.errors import NoSuchServer, StandbyOff
 from callboard.gateway.places import Kind, Place
@@ -72,14 +74,26 @@ def target_of(tx: Connection, caller: Caller, actor: Actor, task: ActorTask | No
     config = standby_config(actor.fields) if task is None else task.standby
     if not config.is_enabled:
         raise StandbyOff
+    if not _may_run(caller, actor, task):
+        raise InsufficientPermissions("The token has no permission to run this.")
     level = options_of_actor(actor).permission_level or actor.permission_level
-    if caller.is_limited and level is not PermissionLevel.LIMITED_PERMISSIONS:
-        raise InsufficientPermissions("A run with limited permissions uses only such Actors.")
+    has_all_rights = not caller.is_limited and caller.scopes is None
+    if not has_all_rights and level is not PermissionLevel.LIMITED_PERMISSIONS:
+        raise InsufficientPermissions("Limited permissions are good for Actors of the same only.")
     requested = RequestedOptions(build=config.build)
     if task is not None:
         requested = requested.over(options_from_wire(task.options))
     build = find_for_run(tx, actor, build_ref(requested, actor))
     return Target(Caller(caller.user_id, caller.username), actor, task, config, build.id)
+
+
+def _may_run(caller: Caller, actor: Actor, task: ActorTask | None) -> bool:
+    """Whether the caller's token, if it has scopes, is good for starting runs of it."""
+    if caller.scopes is None:
+        return True
+    if task is None:
+        return caller.scopes.allow(Scoped.ACTORS, Action.RUN, actor.id)
+    return caller.scopes.allow(Scoped.TASKS, Action.RUN, task.id)
 
 
 def _named(tx: Connection, caller: Caller, place: Place) -> tuple[Kind, Ref]:

@@ -151,3 +151,29 @@ def test_a_broken_definition_is_named_in_plain_words(
 ) -> None:
     with pytest.raises(InvalidDefinition, match=reason):
         read_definition(write(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"openapi": "2.0", "info": {}, "paths": {}},
+        {"info": {}, "paths": {}},
+        {"openapi": "3.1.0", "paths": {}},
+        {"openapi": "3.1.0", "info": {}},
+        "missing.json",
+    ],
+    ids=["old", "without version", "without info", "without paths", "missing"],
+)
+def test_a_web_server_schema_is_an_openapi_document(tmp_path: Path, schema: object) -> None:
+    files = {".actor/actor.json": {**ACTOR, "webServerSchema": schema}}
+    with pytest.raises(InvalidDefinition):
+        read_definition(write(tmp_path, files))
+
+
+def test_a_web_server_schema_comes_with_the_definition(tmp_path: Path) -> None:
+    schema = {"openapi": "3.0.3", "info": {"title": "t", "version": "1"}, "paths": {}}
+    definition = {**ACTOR, "webServerSchema": "./openapi.json"}
+    files = {".actor/actor.json": definition, ".actor/openapi.json": schema}
+    found = read_definition(write(tmp_path, files))
+    assert found.content is not None
+    assert found.content["webServerSchema"] == schema
