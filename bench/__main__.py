@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import api, growth, machine, runs, storages
+from bench import api, growth, machine, runs, sandbox, storages
 from bench.plan import Plan
 from bench.report import Result
 from bench.server import Server
@@ -16,6 +16,7 @@ _Measure: TypeAlias = Callable[[Server, Plan], Iterator[Result]]
 # What needs an idle server with little in it comes first.
 GROUPS: dict[str, _Measure] = {
     "runs": runs.measure,
+    "sandbox": sandbox.measure,
     "storages": storages.measure,
     "api": api.measure,
     "growth": growth.measure,

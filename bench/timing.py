@@ -13,9 +13,17 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def interleaved(
-    rounds: int, cases: dict[str, Callable[[], object]], *, per_call: int = 1, warm_up: bool = True
+    rounds: int,
+    cases: dict[str, Callable[[], object]],
+    *,
+    per_call: int = 1,
+    warm_up: bool = True,
+    between: Callable[[], object] = lambda: None,
 ) -> dict[str, Samples]:
-    """Run every case once a round, each round in another order. A call that does `per_call` things counts for one."""
+    """Run every case once a round, each round in another order. A call that does `per_call` things counts for one.
+
+    `between` is called after each round and not timed.
+    """
     names = list(cases)
     if warm_up:
         for work in cases.values():
@@ -25,4 +33,5 @@ def interleaved(
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             seconds[name].append(timed(cases[name]) / per_call)
+        between()
     return {name: Samples(values) for name, values in seconds.items()}

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,7 +142,7 @@ def local_port() -> Iterator[int]:
 
 
 @contextmanager
-def listening_abstractly() -> Iterator[None]:
+def listening_abstractly() -> Generator[None]:
     with closing(socket.socket(socket.AF_UNIX)) as server:
         server.bind("\0" + ABSTRACT)
         server.listen()
