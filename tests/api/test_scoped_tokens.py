@@ -194,6 +194,16 @@ async def test_what_is_open_to_anyone_is_open_to_a_scoped_token_too(account: Acc
     assert shown.status == 200 and "urlSigningSecretKey" not in shown.data
 
 
+async def test_a_scoped_token_opens_the_standby_of_what_it_may_run(
+    account: Account, actors: ActorMaker
+):
+    web = await ActorMaker(account.api).shell("sleep 60", actorStandby={"isEnabled": True})
+    path = f"/v2/acts/{web['id']}"
+    url = (await account.api.get(path)).data["standbyUrl"]
+    call = await account.token("datasets:read", "actors:run:{actor}")
+    assert is_refused(await call("GET", url))
+
+
 async def test_a_token_expires(account: Account):
     async with account.server.accounts() as accounts:
         username = account.api.username

@@ -40,6 +40,20 @@ class RequestTooLarge(ApiError):
     status, type = 413, "request-too-large"
 
 
+class UrlTooLong(ApiError):
+    status, type = 414, "request-too-large"
+    message = "The URL is too long. Send what is in it as the request's body, where the endpoint allows that."
+
+
+class HeadTooLarge(ApiError):
+    status, type = 431, "request-too-large"
+    message = "The headers of the request are too large."
+
+
+class MalformedRequest(ApiError):
+    """What is no HTTP."""
+
+
 class UnsupportedContentEncoding(ApiError):
     status, type = 415, "unsupported-content-encoding"
 

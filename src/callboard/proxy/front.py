@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from callboard.api.http_bounds import BoundedHttp
 from callboard.proxy.server import Proxy
 from callboard.proxy.status_page import PATH
 
@@ -40,7 +39,7 @@ class Upgrades(Protocol):
 def protocol_with(proxy: Proxy, upgrades: Upgrades) -> type[asyncio.Protocol]:
     """What uvicorn is to speak: HTTP to its application, with connections for others given to them."""
 
-    class Front(HttpToolsProtocol):
+    class Front(BoundedHttp):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._start = b""
