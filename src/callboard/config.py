@@ -19,6 +19,7 @@ from callboard.core.caps import Caps
 ENV_PREFIX = "CALLBOARD_"
 CONFIG_FILE_VARIABLE = "CALLBOARD_CONFIG"
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _POSITIVE = (
     "max_actors",
     "max_tasks",
@@ -48,7 +49,7 @@ class ProxyUpstream:
     """A proxy that requests go out through when they ask for one of its groups, for its country or for any."""
 
     url: str
-    """`http://user:password@host:port`, the same with https, or `direct` for the way out of this machine."""
+    """`http://user:password@host:port`, the same with https, socks5 or socks4, or `direct` for this machine's way out."""
     groups: tuple[str, ...] = ()
     country: str | None = None
     """Two letters, or with a subdivision: `US`, `US_CA`."""
@@ -274,12 +275,12 @@ def _checked(settings: Settings) -> Settings:
 def _check_upstream(upstream: ProxyUpstream) -> None:
     try:
         url = urlsplit(upstream.url)
-        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        is_url = url.scheme in _PROXY_SCHEMES and bool(url.hostname) and url.port != 0
     except ValueError:
         is_url = False
     if not is_url and upstream.url != "direct":
         raise InvalidSetting(
-            'The url in proxy_upstreams must be like http://host:port or "direct".'
+            'The url in proxy_upstreams must be like http://host:port, https:, socks5: or socks4:, or "direct".'
         )
     for group in upstream.groups:
         if not re.fullmatch(r"[A-Za-z0-9_.~]+", group):

@@ -21,6 +21,7 @@ from tests.proxies import (
     status_of,
 )
 from tests.server import Client, Server, free_port
+from tests.socks import SocksProxy, socks_proxy
 
 URL = "http://site.example/page?x=1"
 """No name that exists: the upstream proxies of these tests know what it means."""
@@ -35,6 +36,7 @@ class Chain:
     a: OtherProxy
     american: OtherProxy
     b: OtherProxy
+    socks: SocksProxy
     secure: Site
     certificate: Path
 
@@ -53,6 +55,8 @@ async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Chai
         running(OtherProxy("a", secure.port, basic("me", "se:cret/"))) as a,
         running(OtherProxy("american", secure.port)) as american,
         running(OtherProxy("b", secure.port)) as b,
+        site() as plain,
+        socks_proxy(plain.port, secure.port, ("me", "se:cret")) as socks,
     ):
         upstreams = [
             {"url": f"http://me:se%3Acret%2F@127.0.0.1:{a.port}", "groups": ["A"]},
@@ -60,13 +64,19 @@ async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Chai
             {"url": f"http://127.0.0.1:{b.port}", "groups": ["B", "C"], "country": "CZ"},
             {"url": f"http://me:wrong@127.0.0.1:{a.port}", "groups": ["WRONG"]},
             {"url": f"http://127.0.0.1:{free_port()}", "groups": ["DOWN"]},
+            {"url": f"socks5://me:se%3Acret@127.0.0.1:{socks.port}", "groups": ["SOCKS5"]},
+            {"url": f"socks4://me@127.0.0.1:{socks.port}", "groups": ["SOCKS4"]},
+            {"url": f"socks5://me:wrong@127.0.0.1:{socks.port}", "groups": ["SOCKSWRONG"]},
+            {"url": f"socks5://127.0.0.1:{free_port()}", "groups": ["SOCKSDOWN"]},
             {"url": "direct", "groups": ["DIRECT"]},
         ]
         server = Server(folder / "data", proxy_upstreams=json.dumps(upstreams)).start()
         username, token = await server.user()
         async with Client(server.url, token, username) as client:
             me = (await client.get("/v2/users/me")).data
-        yield Chain(server, me["proxy"]["password"], a, american, b, secure, folder / "site.pem")
+        yield Chain(
+            server, me["proxy"]["password"], a, american, b, socks, secure, folder / "site.pem"
+        )
         server.stop()
 
 
@@ -83,7 +93,20 @@ async def test_upstreams_get_their_own_credentials(chain: Chain) -> None:
     assert chain.password not in chain.a.heads[-1]
 
 
-@pytest.mark.parametrize("group", ["A", "B"])
+@pytest.mark.parametrize("group", ["SOCKS5", "SOCKS4"])
+async def test_requests_go_out_through_socks_by_name(chain: Chain, group: str) -> None:
+    assert await chain.body(f"groups-{group}") == "hello"
+    assert chain.socks.asked[-1] == ("site.example", 80)
+
+
+@pytest.mark.parametrize("group", ["SOCKSWRONG", "SOCKSDOWN"])
+async def test_socks_proxies_that_refuse_are_told_apart_from_sites(
+    chain: Chain, group: str
+) -> None:
+    assert status_of(await chain.get(f"groups-{group}")) == 590
+
+
+@pytest.mark.parametrize("group", ["A", "B", "SOCKS5", "SOCKS4"])
 async def test_tunnels_go_through_upstreams(chain: Chain, group: str) -> None:
     trusting = ssl.create_default_context(cafile=str(chain.certificate))
     trusting.check_hostname = False

@@ -21,6 +21,7 @@ from callboard.proxy.credentials import Wish, parse_credentials, parse_wish
 from callboard.proxy.errors import ProxyError
 from callboard.proxy.exchange import ClientGone, exchange, outgoing, outgoing_upstream
 from callboard.proxy.flow import Flow
+from callboard.proxy.socks import open_through_socks
 from callboard.proxy.status_page import PATH, USUAL_HOST, status_page
 from callboard.proxy.targets import Target, parse_absolute, parse_connect
 from callboard.proxy.upstreams import Upstream, Upstreams
@@ -142,7 +143,9 @@ class Proxy:
         with self._counted(asker[0]):
             far = await self._open_way(target, upstream)
             try:
-                answer = await tunnel.ask_upstream(far, upstream, target) if upstream else b""
+                answer = b""
+                if upstream is not None and upstream.socks_version is None:
+                    answer = await tunnel.ask_upstream(far, upstream, target)
                 await client.send(
                     h11.Response(status_code=200, headers=[], reason=b"Connection established")
                 )
@@ -162,7 +165,8 @@ class Proxy:
         self, client: Wire, request: h11.Request, target: Target, *, path: bytes, asker: _Asker
     ) -> None:
         upstream = self._choose(target, asker)
-        if upstream is None:
+        is_upstream = upstream is not None and upstream.socks_version is None
+        if upstream is None or not is_upstream:
             sent = outgoing(request, target, path)
         else:
             sent = outgoing_upstream(request, target, path, upstream)
@@ -171,7 +175,7 @@ class Proxy:
             try:
                 async with Flow(self._counter(asker[0])) as flow:
                     wire = Wire(h11.CLIENT, far, passed=flow.passed)
-                    await exchange(client, wire, sent, is_upstream=upstream is not None)
+                    await exchange(client, wire, sent, is_upstream=is_upstream)
             except TimeoutError as error:
                 raise ProxyError(
                     HTTPStatus.GATEWAY_TIMEOUT, f"{target.authority} does not answer."
@@ -186,6 +190,8 @@ class Proxy:
     async def _open_way(self, target: Target, upstream: Upstream | None) -> Streams:
         if upstream is None:
             return await self._ways.open_directly(target)
+        if upstream.socks_version is not None:
+            return await open_through_socks(upstream, target)
         return await self._ways.open_upstream(upstream)
 
     @contextmanager

@@ -14,16 +14,28 @@ from callboard.proxy.credentials import Wish
 from callboard.proxy.errors import NO_UPSTREAM, ProxyError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SOCKS_PORT = 1080
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where a proxy of the operator's listens. `authorization` is what its Proxy-Authorization header is to say."""
+    """Where a proxy of the operator's listens, and as whom it is used."""
 
     host: str
     port: int
     is_tls: bool
-    authorization: bytes | None
+    username: str | None
+    password: str | None
+    socks_version: int | None
+    """4 or 5; None for one that speaks HTTP."""
+
+    @property
+    def authorization(self) -> bytes | None:
+        """What the Proxy-Authorization header of an HTTP one is to say."""
+        if self.username is None:
+            return None
+        pair = f"{self.username}:{self.password or ''}"
+        return b"Basic " + base64.b64encode(pair.encode())
 
 
 @dataclass(frozen=True)
@@ -83,15 +95,13 @@ def _choice(configured: ProxyUpstream) -> _Choice:
 
 def _upstream(text: str) -> Upstream:
     url = urlsplit(text)
-    authorization = None
-    if url.username is not None:
-        pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
-        authorization = b"Basic " + base64.b64encode(pair.encode())
     return Upstream(
-        url.hostname or "",
-        url.port or _DEFAULT_PORTS[url.scheme],
-        url.scheme == "https",
-        authorization,
+        host=url.hostname or "",
+        port=url.port or _DEFAULT_PORTS.get(url.scheme, _SOCKS_PORT),
+        is_tls=url.scheme == "https",
+        username=None if url.username is None else unquote(url.username),
+        password=None if url.password is None else unquote(url.password),
+        socks_version=int(url.scheme[5]) if url.scheme.startswith("socks") else None,
     )
 
 
