@@ -177,18 +177,17 @@ def skip_unless_another_user_can_be_had() -> None:
 
 
 @pytest.fixture(scope="module", params=[BUBBLEWRAP, NAMESPACES])
-def attack(
-    request: pytest.FixtureRequest, folder: Path, api_port: int, local_port: int
-) -> Iterator[Attack]:
+def driver(request: pytest.FixtureRequest, folder: Path, api_port: int) -> Iterator[Driver]:
     unprivileged = folder.name.endswith("user")
     driver = Driver(folder, api_port, sandbox=request.param, unprivileged=unprivileged)
-    try:
-        with listening_abstractly():
-            yield Attack(attacked(driver, local_port), driver.rungs)
-    finally:
-        driver.close()
-        for log in (folder / "launcher").glob("*.log"):
-            log.unlink()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture(scope="module")
+def attack(driver: Driver, local_port: int) -> Attack:
+    with listening_abstractly():
+        return Attack(attacked(driver, local_port), driver.rungs)
 
 
 def attacked(driver: Driver, local_port: int) -> dict[str, str]:
@@ -317,3 +316,15 @@ def test_no_memory_and_no_socket_is_shared_with_programs_outside(attack: Attack)
     assert attack.ends["shared memory"] == "ENOENT"
     attack.to()
     assert attack.ends["abstract socket"] == "ECONNREFUSED"
+
+
+def test_files_in_memory_count_as_memory(driver: Driver):
+    spec = driver.spec("fills_memory_files.py")
+    driver.start(spec)
+    assert driver.ask("wait", spec.job_id)["cause"] == "out-of-memory"
+
+
+def test_disk_space_is_limited_for_whoever_runs_the_server(driver: Driver):
+    spec = driver.spec("fills_disk.py", "files", "/tmp")
+    driver.start(spec)
+    assert driver.ask("wait", spec.job_id)["cause"] == "out-of-disk"

@@ -37,7 +37,7 @@ class Tree:
     def usage(self) -> Usage:
         """Proportional memory and CPU time of the whole tree, now."""
         pids = self.look()
-        size = sum(_pss_bytes(pid) for pid in pids)
+        size = _memory_bytes(pids, _shared_folder_bytes(pids) if self._contained else 0)
         self._peak_bytes = max(self._peak_bytes, size)
         return Usage(size, self._peak_bytes, sum(_cpu_usec(pid) for pid in pids))
 
@@ -110,9 +110,30 @@ def _cpu_usec(pid: int) -> int:
     return sum(int(field) for field in stat[11:15]) * 1_000_000 // _TICKS_PER_SEC
 
 
-def _pss_bytes(pid: int) -> int:
+def _memory_bytes(pids: list[int], shared_folder: int) -> int:
+    """What the processes use, and what is in `/dev/shm` without being in use by any."""
+    figures = [_rollup(pid) for pid in pids]
+    mapped = sum(figure.get("Pss_Shmem", 0) for figure in figures)
+    return sum(figure.get("Pss", 0) for figure in figures) + max(shared_folder - mapped, 0)
+
+
+def _rollup(pid: int) -> dict[str, int]:
+    """Bytes of memory by kind; none for a process that is gone or not ours to look into."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+        return {}
+    return {
+        name: int(rest.split()[0]) * 1024 for name, _, rest in (s.partition(":") for s in lines)
+    }
+
+
+def _shared_folder_bytes(pids: list[int]) -> int:
+    """Of a sandbox's own `/dev/shm`, which all its processes see."""
+    for pid in pids:
+        with suppress(OSError):
+            folder = f"/proc/{pid}/root/dev/shm"
+            if os.stat(folder).st_dev != os.stat("/dev/shm").st_dev:
+                figures = os.statvfs(folder)
+                return (figures.f_blocks - figures.f_bfree) * figures.f_frsize
+    return 0
