@@ -49,7 +49,7 @@ class ProxyUpstream:
     """A proxy that requests go out through when they ask for one of its groups, for its country or for any."""
 
     url: str
-    """`http://user:password@host:port`, the same with https, socks5 or socks4, or `direct` for this machine's way out."""
+    """`http://user:password@host:port`, also https:, socks5: or socks4:, or `direct` for this machine's way out."""
     groups: tuple[str, ...] = ()
     country: str | None = None
     """Two letters, or with a subdivision: `US`, `US_CA`."""

@@ -121,6 +121,9 @@ async def test_tunnels_go_through_upstreams(chain: Chain, group: str) -> None:
         ) as response,
     ):
         assert await response.text() == "hello"
+    if group.startswith("SOCKS"):
+        assert chain.socks.asked[-1] == ("site.example", 443)
+        return
     heads = [*chain.a.heads, *chain.american.heads] if group == "A" else chain.b.heads
     assert any(head.startswith("CONNECT site.example:443 HTTP/1.1\r\n") for head in heads)
 
@@ -193,6 +196,10 @@ async def test_an_account_sees_the_groups(chain: Chain) -> None:
         ("C", 1),
         ("DIRECT", 1),
         ("DOWN", 1),
+        ("SOCKS4", 1),
+        ("SOCKS5", 1),
+        ("SOCKSDOWN", 1),
+        ("SOCKSWRONG", 1),
         ("WRONG", 1),
     ]
 
