@@ -127,7 +127,7 @@ class ProcessExecutor(Executor):
         await self._connected.ask("stop", job_id=handle["job_id"], grace_secs=grace_secs)
 
     async def connect(self, handle: Handle, port: int) -> socket.socket:
-        connection = await asyncio.to_thread(fetch_socket, self._folder, handle["job_id"])
+        connection = await fetch_socket(self._folder, handle["job_id"])
         connection.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))

@@ -3,6 +3,7 @@
 The server's lasting connection cannot serve for this: asyncio's streams have no place for a descriptor.
 """
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -12,21 +13,24 @@ _SECS = 10.0
 _READ_BYTES = 64 * 1024
 
 
-def fetch_socket(folder: Path, job_id: str) -> socket.socket:
-    """A TCP socket of the job's network, not yet connected. Blocks. Raises OSError when the job is not running."""
+async def fetch_socket(folder: Path, job_id: str) -> socket.socket:
+    """A TCP socket of the job's network, not yet connected. Raises OSError when the job is not running."""
     request = protocol.encode({"n": 1, "do": "socket", "job_id": job_id})
+    # Does not wait: the kernel takes the connection, whatever the launcher is at.
     with protocol.connect(folder) as launcher:
-        launcher.settimeout(_SECS)
-        launcher.sendall(request)
-        return _receive(launcher)
+        launcher.setblocking(False)
+        async with asyncio.timeout(_SECS):
+            await asyncio.get_running_loop().sock_sendall(launcher, request)
+            return await _receive(launcher)
 
 
-def _receive(launcher: socket.socket) -> socket.socket:
+async def _receive(launcher: socket.socket) -> socket.socket:
     """The socket that comes with the answer. Notices, which every connection gets, are skipped."""
     decoder = protocol.Decoder()
     given: socket.socket | None = None
     try:
         while True:
+            await _until_readable(launcher)
             data, descriptors, _, _ = socket.recv_fds(launcher, _READ_BYTES, 1)
             if descriptors:
                 given = socket.socket(fileno=descriptors[0])
@@ -41,3 +45,13 @@ def _receive(launcher: socket.socket) -> socket.socket:
         if given is not None:
             given.close()
         raise
+
+
+async def _until_readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(connection.fileno(), readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(connection.fileno())

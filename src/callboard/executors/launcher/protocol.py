@@ -75,7 +75,7 @@ def listen(folder: Path) -> socket.socket:
             listener.bind(path)
     finally:
         os.umask(mask)
-    listener.listen(16)
+    listener.listen(512)
     return listener
 
 
