@@ -13,14 +13,14 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import callboard
-from callboard.executors.base import LaunchSpec, Mount
+from callboard.executors.base import LaunchSpec, Mount, MountMode
 from callboard.executors.launcher import protocol
 from callboard.executors.launcher.protocol import Options
 from callboard.executors.launcher.runners import BUBBLEWRAP, NAMESPACES
@@ -316,6 +316,16 @@ def test_no_memory_and_no_socket_is_shared_with_programs_outside(attack: Attack)
     assert attack.ends["shared memory"] == "ENOENT"
     attack.to()
     assert attack.ends["abstract socket"] == "ECONNREFUSED"
+
+
+def test_what_it_changes_of_its_actor_is_gone_with_it(driver: Driver):
+    source = driver.folder / "given"
+    spec = driver.spec("writes_everywhere.py", "/app")
+    mounts = (*spec.mounts, Mount(source, "/app", MountMode.OVERLAY))
+    driver.start(replace(spec, mounts=mounts))
+    assert driver.ask("wait", spec.job_id)["exit_code"] == 0
+    assert spec.log_path.read_text().endswith(" /app written\n")
+    assert os.listdir(source) == ["file"]
 
 
 def test_files_in_memory_count_as_memory(driver: Driver):

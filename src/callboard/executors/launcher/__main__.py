@@ -23,6 +23,7 @@ from callboard.executors.launcher.ladder import best_sandbox
 from callboard.executors.launcher.network import Lease, Network, open_network
 from callboard.executors.launcher.network_host import HostPlumbing
 from callboard.executors.launcher.service import Launcher
+from callboard.executors.launcher.sources import can_overlay
 
 _OLD_ONE_SECS = 15
 _OPEN_FILES = 65536
@@ -107,10 +108,9 @@ def _set_up(
     folder: Path, options: protocol.Options
 ) -> tuple[Launcher, socket.socket, Callable[[], None]]:
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    overlay = False
-    with suppress(OSError):
-        linux.own_mount_namespace()
-        overlay = True
+    overlay = _can_mount_apart(folder)
+    if overlay:
+        _come_apart()
     name = "callboard-" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     cgroups = Cgroups(name)
     network = _network(folder, options)
@@ -121,6 +121,24 @@ def _set_up(
         cgroups.close()
 
     return launcher, protocol.listen(folder), close
+
+
+def _can_mount_apart(folder: Path) -> bool:
+    """Whether overlays can be mounted after `_come_apart`: tried by a child, as there is no way back."""
+    child = os.fork()
+    if child == 0:
+        with suppress(OSError):
+            _come_apart()
+            os._exit(0 if can_overlay(folder) else 1)
+        os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _come_apart() -> None:
+    """Have mounts that nobody else sees. Other users than root need a user namespace for it. Raises OSError."""
+    if os.geteuid() != 0:
+        linux.own_user_namespace()
+    linux.own_mount_namespace()
 
 
 def _network(folder: Path, options: protocol.Options) -> Network:

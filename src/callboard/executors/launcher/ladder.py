@@ -18,7 +18,6 @@ from callboard.executors.launcher.sandbox import (
     write_etc,
 )
 from callboard.executors.launcher.seccomp import seccomp_filter
-from callboard.executors.launcher.sources import can_overlay
 
 _PROBE_SECS = 5
 RLIMIT = "rlimit"
@@ -66,7 +65,7 @@ class Ladder:
 
 
 def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, options: Options) -> Ladder:
-    """Takes some 20 ms. `overlay`: the launcher has a mount namespace of its own to mount in."""
+    """Takes some 20 ms. `overlay`: the launcher has a mount namespace of its own, and can mount them in it."""
     filesystem, why = best_sandbox(scratch, options.sandbox)
     bare = filesystem == NONE
     rungs = cgroups.rungs()
@@ -76,7 +75,7 @@ def probe(scratch: Path, cgroups: Cgroups, *, overlay: bool, options: Options) -
     return Ladder(
         filesystem=filesystem,
         user="own" if bare or os.geteuid() else f"uid-{JOB_UID}",
-        source="overlay" if overlay and can_overlay(scratch) else "copy",
+        source="overlay" if overlay else "copy",
         syscalls="filtered" if call_filter else "all",
         disk="none" if bare else "measured",
         call_filter=call_filter,

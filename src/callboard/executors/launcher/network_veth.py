@@ -207,6 +207,8 @@ class VethPlumbing:
 
 
 def _is_privileged() -> bool:
+    if os.geteuid() != 0:
+        return False  # Its rights, if any, are those in a user namespace of its own.
     lines = Path("/proc/self/status").read_text().splitlines()
     effective = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
     return all(effective >> capability & 1 for capability in (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))

@@ -50,6 +50,8 @@ def overlay(source: Path, folder: Path) -> str:
 
 
 def _mount_overlay(merged: Path, data: str) -> None:
+    if os.geteuid() != 0:
+        data += ",userxattr"  # in a user namespace it has no right to the attributes of root
     linux.mount("overlay", str(merged), "overlay", linux.MS_NOSUID | linux.MS_NODEV, data)
 
 
