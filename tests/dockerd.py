@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from typing import Self
 
 _START_SECS = 40
 _STOP_SECS = 60
+_PREFIX = "callboard-dockerd-"
 
 
 class NoEngine(Exception):
@@ -21,7 +23,7 @@ class Dockerd:
     """`dockerd` on folders and a socket of its own, without rules in the machine's firewall."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="callboard-dockerd-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._socket = self._folder / "docker.sock"
         self._log = self._folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,12 +49,15 @@ class Dockerd:
             raise NoEngine("dockerd is not installed")
         if os.geteuid() != 0:
             raise NoEngine("dockerd needs root")
+        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            _clear_after_the_dead(left)
         # In memory: images are many small files, which are there for minutes only.
-        self._run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self._folder))
+        _run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self._folder))
         (self._folder / "daemon.json").write_text("{}")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *("setpriv", "--pdeathsig", "TERM"),  # as when the tests are killed
                     *(program, "--data-root", str(self._folder / "data")),
                     *("--exec-root", str(self._folder / "exec")),
                     *("--pidfile", str(self._folder / "pid"), "--host", self.url),
@@ -95,11 +100,32 @@ class Dockerd:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-            point = line.split()[4]
-            if point == str(self._folder) or point.startswith(f"{self._folder}/"):
-                self._run("umount", "-l", point)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
-    def _run(self, *argv: str) -> None:
-        subprocess.run(argv, check=False, capture_output=True)
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=False, capture_output=True)
+
+
+def _remove(folder: Path) -> None:
+    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+        point = line.split()[4]
+        if point == str(folder) or point.startswith(f"{folder}/"):
+            _run("umount", "-l", point)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_after_the_dead(folder: Path) -> None:
+    """What tests that were killed have left: an engine that nobody is waiting for, and its folder."""
+    try:
+        pid = int((folder / "pid").read_text())
+        status = Path(f"/proc/{pid}/status").read_text()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return
+    if "\nPPid:\t1\n" in status and str(folder).encode() in command:
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + _STOP_SECS
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        _remove(folder)

@@ -21,6 +21,13 @@ def bootstrap(
     languages: Annotated[
         list[str] | None, typer.Argument(help="python, node, or both; python by default.")
     ] = None,
+    installed: Annotated[
+        bool,
+        typer.Option(
+            "--installed",
+            help="Of the Debian packages installed on this machine: takes seconds and no network.",
+        ),
+    ] = False,
     suite: Annotated[
         str | None, typer.Option(help="Debian release. Default: this machine's, else stable.")
     ] = None,
@@ -55,7 +62,7 @@ def bootstrap(
         unknown = [name for name in languages or () if name not in LANGUAGES]
         if unknown:
             raise CommandFailed(f"There is no image for {unknown[0]}; use python or node.")
-        wish = Wish(suite or host_suite(), mirror or (), package or ())
+        wish = Wish(suite or host_suite(), mirror or (), package or (), installed)
         try:
             async with Engine(settings.docker_url or default_url(os.environ)) as engine:
                 for name in languages or ["python"]:

@@ -39,7 +39,9 @@ class Language:
     """Of the Dockerfile of the second layer, after the operator's settings are in place, as root."""
 
 
-_USER = "RUN useradd --uid 1000 --user-group --create-home --shell /bin/bash myuser"
+_USER = """\
+RUN mkdir -p /usr/local/bin /usr/local/lib \\
+    && useradd --uid 1000 --user-group --create-home --shell /bin/bash myuser"""
 _PYTHON_STEPS = f"""\
 {_USER}
 RUN set -e; \\

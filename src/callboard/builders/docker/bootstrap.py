@@ -6,13 +6,16 @@ import os
 import platform
 import shutil
 import tarfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
+from callboard.builders.docker import installed
 from callboard.builders.docker.base_images import (
     Language,
     bootstrap_command,
@@ -38,14 +41,17 @@ class Wish:
     suite: str
     mirrors: Sequence[str] = ()
     packages: Sequence[str] = ()
+    installed: bool = False
+    """Of what this machine has installed, instead of a suite's packages."""
 
 
 async def bootstrap(
     engine: Engine, language: Language, wish: Wish, *, say: Callable[[str], None]
 ) -> list[str]:
     """Make the image and return its names. Raises BootstrapFailed, EngineGone, EngineRefused."""
-    base = f"callboard/base-{language.name}:{wish.suite.replace('/', '-')}"
-    say(f"Making {base} of the packages of {wish.suite}.")
+    base = f"callboard/base-{language.name}:latest"
+    origin = "installed packages" if wish.installed else f"the packages of {wish.suite}"
+    say(f"Making {base} of {origin}.")
     await _import(engine, language, wish, base)
     version = await _version(engine, language, base)
     names = [f"{language.repository}:{tag}" for tag in (version, "latest")]
@@ -55,6 +61,35 @@ async def bootstrap(
 
 
 async def _import(engine: Engine, language: Language, wish: Wish, base: str) -> None:
+    repository, _, tag = base.rpartition(":")
+    changes = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    params = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": changes}
+    layer = _of_installed(language, wish) if wish.installed else _of_suite(language, wish)
+    async with (
+        layer as content,
+        engine.answer("POST", "/images/create", params=params, body=content) as answer,
+    ):
+        await answer.read()
+
+
+@asynccontextmanager
+async def _of_installed(language: Language, wish: Wish) -> AsyncGenerator[AsyncIterator[bytes]]:
+    try:
+        known = installed.read_packages(await asyncio.to_thread(Path(_STATUS).read_text))
+        wanted = ("apt", *language.packages, *wish.packages)
+        packages = installed.with_dependencies(known, wanted)
+    except OSError as error:
+        raise BootstrapFailed("This machine has no packages of Debian's installed.") from error
+    except KeyError as error:
+        raise BootstrapFailed(f"The package {error.args[0]} is not installed.") from error
+    with tempfile.TemporaryFile() as file:
+        await asyncio.to_thread(installed.write_layer, file, packages)
+        file.seek(0)
+        yield _read(file)
+
+
+@asynccontextmanager
+async def _of_suite(language: Language, wish: Wish) -> AsyncGenerator[AsyncIterator[bytes]]:
     if shutil.which("mmdebstrap") is None:
         raise BootstrapFailed("mmdebstrap is needed; install the package of that name.")
     command = bootstrap_command(
@@ -69,14 +104,7 @@ async def _import(engine: Engine, language: Language, wish: Wish, base: str) -> 
     assert process.stdout is not None and process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     try:
-        repository, _, tag = base.rpartition(":")
-        params = {"fromSrc": "-", "repo": repository, "tag": tag}
-        changes = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        content = _chunks(process.stdout)
-        async with engine.answer(
-            "POST", "/images/create", params={**params, "changes": changes}, body=content
-        ) as answer:
-            await answer.read()
+        yield _chunks(process.stdout)
         said = (await errors).decode(errors="replace").strip()
         if await process.wait() != 0:
             raise BootstrapFailed(f"mmdebstrap failed: {said[-2000:]}")
@@ -85,6 +113,11 @@ async def _import(engine: Engine, language: Language, wish: Wish, base: str) -> 
             process.terminate()
         await process.wait()
         errors.cancel()
+
+
+async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+        yield chunk
 
 
 async def _chunks(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
