@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from callboard.builders.process.interpreters import browser
 from tests.actors import ActorMaker
 from tests.server import Client
 
@@ -47,6 +48,8 @@ needs_node = pytest.mark.skipif(
     shutil.which("node") is None or shutil.which("npm") is None, reason="needs Node.js and npm"
 )
 
+needs_browser = pytest.mark.skipif(browser() is None, reason="needs Chromium")
+
 
 def node_files() -> dict[str, str]:
     """The project whose packages are locked for the tests of the JavaScript client."""
@@ -73,14 +76,15 @@ class SdkActors:
     async def python(self, code: str, **fields: Any) -> dict[str, Any]:
         """A built Actor with the Python SDK and Crawlee."""
         files = {**PYTHON_FILES, "main.py": code, **fields.pop("files", {})}
-        return await self._built(files, **fields)
+        return await self.built(files, **fields)
 
     async def node(self, code: str, **fields: Any) -> dict[str, Any]:
         """A built Actor with the JavaScript SDK and Crawlee."""
         files = {**node_files(), "main.mjs": code, **fields.pop("files", {})}
-        return await self._built(files, **fields)
+        return await self.built(files, **fields)
 
-    async def _built(self, files: dict[str, str], **fields: Any) -> dict[str, Any]:
+    async def built(self, files: dict[str, str], **fields: Any) -> dict[str, Any]:
+        """An Actor of these files."""
         actor = await self.actors.create(files, **fields)
         build = await self.actors.build(actor["id"], useCache=True)
         while build["status"] in {"READY", "RUNNING"}:

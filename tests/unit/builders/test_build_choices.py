@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from callboard.builders.process.bases import WORK_DIR, base_for
+from callboard.builders.process import bases, system
+from callboard.builders.process.bases import APIFY_NODE_PACKAGES, WORK_DIR, base_for
+from callboard.builders.process.chromium import CHROMIUM
 from callboard.builders.process.defaults import default_dockerfile
 from callboard.builders.process.downloads import Requirements
 from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.interpreters import nearest_python, own_python
+from callboard.builders.process.interpreters import browser, nearest_python, node, own_python
 from callboard.builders.process.registries import passed_environment, read_registries
 
 
@@ -201,3 +203,61 @@ def test_what_a_step_installs_is_read_from_its_text(
 ) -> None:
     found = Requirements(command)
     assert (found.names, found.files) == (names, files)
+
+
+@pytest.mark.parametrize(
+    ("command", "does"),
+    [
+        ("apt-get update && apt-get install -y --no-install-recommends coreutils", False),
+        ("apt-get update && apt-get install -y nosuchpackage-at-all", True),
+        ("dpkg -i x.deb", True),
+        ("curl -fsSL https://e.example/setup | bash -", True),
+        ("ln -s /usr/bin/python3 /usr/bin/python", True),
+        ("cat /etc/os-release", False),
+        ("/bin/bash -c 'echo a > b'", False),
+        ("echo apt-get.txt > /usr/src/app/apt", False),
+        ("npm install && node /usr/local/bin/x", False),
+    ],
+)
+def test_a_step_that_changes_the_system_is_told_by_its_text(command: str, does: bool) -> None:
+    if not Path("/var/lib/dpkg/status").is_file():
+        pytest.skip("needs a system with dpkg")
+    assert system.concerns(("/bin/sh", "-c", command)) is does
+    assert system.concerns(("/bin/bash", "-o", "pipefail", "-c", command)) is does
+
+
+@pytest.mark.parametrize(
+    ("image", "work_dir", "packages"),
+    [
+        ("apify/actor-node-playwright-chrome:20-1.50.1", "/home/myuser", "playwright@1.50.1"),
+        ("docker.io/apify/actor-node-puppeteer-chrome:22", "/home/myuser", "puppeteer"),
+        ("apify/actor-node:20", WORK_DIR, "crawlee"),
+    ],
+)
+def test_what_images_for_node_bring_along(image: str, work_dir: str, packages: str) -> None:
+    if node() is None:
+        pytest.skip("needs Node.js and npm")
+    base = base_for(image)
+    assert (base.work_dir, base.node_packages[-1]) == (work_dir, packages)
+    assert base.node_packages[:2] == APIFY_NODE_PACKAGES
+
+
+@pytest.mark.parametrize(
+    "image", ["apify/actor-python-playwright:3.12", "mcr.microsoft.com/playwright/python:v1.50.0"]
+)
+def test_an_image_named_for_a_browser_has_the_machines(image: str) -> None:
+    base = base_for(image)
+    text = " ".join(base.notes)
+    found = browser()
+    if found is None:
+        pytest.skip("needs Chromium")
+    assert str(found.executable) in text
+    assert base.env["APIFY_DEFAULT_BROWSER_PATH"] == CHROMIUM
+
+
+def test_a_machine_without_a_browser_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bases, "browser", lambda: None)
+    base = base_for("apify/actor-python-playwright:3.12")
+    assert base.browser is None
+    assert any("install the package chromium" in note for note in base.notes)
+    assert "APIFY_DEFAULT_BROWSER_PATH" not in base.env

@@ -11,7 +11,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -102,15 +101,10 @@ def _browser_lists(root: Path, cwd: str) -> Iterator[Path]:
         f"{cwd}/.venv/lib",
         "/opt/venv/lib",
     ):
-        for python in _names(root, library):
+        for python in sorted(tree.names(root, library)):
             packages = f"{library}/{python}/site-packages"
             for name in ("playwright", "patchright"):
                 yield from _file(root, f"{packages}/{name}/driver/package/browsers.json")
-
-
-def _names(root: Path, folder: str) -> list[str]:
-    place = tree.resolve(root, folder)
-    return sorted(os.listdir(place)) if place.is_dir() else []
 
 
 def _file(root: Path, path: str) -> Iterator[Path]:
@@ -149,8 +143,3 @@ def _arrange(root: Path, name: str, revision: str) -> None:
     folder = tree.make_directory(root, place)
     for marker in ("INSTALLATION_COMPLETE", "DEPENDENCIES_VALIDATED"):
         tree.write_file(folder / marker, b"")
-
-
-@cache
-def has_display_server() -> bool:
-    return shutil.which("Xvfb", path="/usr/bin") is not None

@@ -133,12 +133,18 @@ def _installs(command: Sequence[str]) -> Iterator[list[str]]:
                 break
 
 
+def command_line(command: Sequence[str]) -> str | None:
+    """What a shell is told to do, if the command is a shell's."""
+    is_shell = len(command) > 2 and command[-2].startswith("-") and command[-2].endswith("c")
+    return command[-1] if is_shell else None
+
+
 def simple_commands(command: Sequence[str]) -> Iterator[list[str]]:
     """The words of each command that a shell would start. None of them if they cannot be told apart."""
-    if tuple(command[1:2]) != ("-c",):
+    if (line := command_line(command)) is None:
         yield list(command)
         return
-    lexer = shlex.shlex(command[-1], posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:

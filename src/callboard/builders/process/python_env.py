@@ -1,6 +1,5 @@
 """The Python environment of a stage: made before its first step, judged and compiled when all steps are done."""
 
-import os
 from pathlib import Path
 
 from callboard.builders.process import tree
@@ -33,7 +32,7 @@ def exists(root: Path, environment_dir: str) -> bool:
 
 def lacks_environment(root: Path, python: Interpreter, environment_dir: str) -> bool:
     """Whether packages were copied to where the environment would look for them, but none was ever made."""
-    packages = _names(root, _site_packages(python, environment_dir))
+    packages = tree.names(root, _site_packages(python, environment_dir))
     return bool(packages) and not exists(root, environment_dir)
 
 
@@ -63,17 +62,12 @@ def in_use(root: Path, python: Interpreter, environment_dir: str) -> bool:
         (f"{environment_dir}/lib", frozenset({f"python{python.shown}"})),
         (_site_packages(python, environment_dir), _OF_SITE_PACKAGES),
     )
-    if any(_names(root, folder) - expected for folder, expected in folders):
+    if any(tree.names(root, folder) - expected for folder, expected in folders):
         return True
-    programs = _names(root, f"{environment_dir}/bin")
+    programs = tree.names(root, f"{environment_dir}/bin")
     return any(
         not name.startswith(("python", "activate", "deactivate", "pydoc")) for name in programs
     )
-
-
-def _names(root: Path, folder: str) -> frozenset[str]:
-    place = tree.resolve(root, folder)
-    return frozenset(os.listdir(place)) if place.is_dir() else frozenset()
 
 
 def _site_packages(python: Interpreter, environment_dir: str) -> str:

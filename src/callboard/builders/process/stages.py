@@ -1,5 +1,6 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
+import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -180,14 +181,18 @@ class StageMaker:
     def _lending(self, made: StageTree, lent: Sequence[Lent]) -> Generator[None]:
         """Put in place what a step may use and does not keep. What is there already stays as it is."""
         placed: list[str] = []
+        filled: dict[str, frozenset[str]] = {}
         for item in lent:
             if item.pattern is None:
                 placed += tree.missing_parents(made.root, item.target)
-                tree.make_directory(made.root, item.target)
+                place = tree.make_directory(made.root, item.target)
+                filled[item.target] = frozenset(os.listdir(place))
             else:
                 origin = self._origin(item.source)
                 placed += Placement(made.root).lend(origin, item.pattern, item.target)
         yield
+        for folder, before in filled.items():
+            placed += [f"{folder}/{name}" for name in tree.names(made.root, folder) - before]
         for path in reversed(placed):
             tree.remove(tree.resolve(made.root, path, follow_last=False))
 

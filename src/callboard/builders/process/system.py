@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from callboard.builders.process import overlays, tree
-from callboard.builders.process.downloads import simple_commands
+from callboard.builders.process.downloads import command_line, simple_commands
 from callboard.builders.process.skeletons import LEFT_TO_THE_STAGE, Skeletons
 from callboard.builders.process.tools.as_root import COUNT, FIRST_UID
 from callboard.executors.launcher.sandbox import SystemFolders
@@ -29,7 +29,9 @@ _MANAGER = re.compile(
 _HARMLESS = frozenset({"update", "install", "clean", "autoclean", "autoremove", "upgrade"})
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _PIPED_IN = re.compile(r"\|\s*(?:sudo\s+(?:-E\s+)?)?(?:ba)?sh\b")
-_PLACE = re.compile(r"(?<![\w./-])/(?:etc|(?:usr/)?(?:bin|sbin|lib|lib64)|usr/(?:share|include))/")
+_PLACE = re.compile(
+    r"(?<![\w./-])/(?:etc|(?:usr/)?(?:bin|sbin|lib|lib64)|usr/(?:share|include))/(?!(?:ba|da)?sh\b|env\b)"
+)
 _WRITING = re.compile(
     r">|\b(?:ln|cp|mv|rm|install|tee|sed|mkdir|chmod|touch|tar|unzip)\s|\s-(?:o|O|C)\b"
 )
@@ -40,7 +42,8 @@ def concerns(argv: Sequence[str]) -> bool:
 
     Installing what the host has changes nothing.
     """
-    text = " ".join(argv[1:] if argv[:1] == ("/bin/sh",) else argv)
+    line = command_line(argv)
+    text = " ".join(argv) if line is None else line
     if _PIPED_IN.search(text) or (_PLACE.search(text) and _WRITING.search(text)):
         return True
     return _MANAGER.search(text) is not None and not _installs_only_what_is_here(argv)

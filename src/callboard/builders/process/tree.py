@@ -75,6 +75,12 @@ def make_directory(root: Path, path: str) -> Path:
     return place
 
 
+def names(root: Path, folder: str) -> frozenset[str]:
+    """What the stage's `folder` holds; nothing when it is not there."""
+    place = resolve(root, folder)
+    return frozenset(os.listdir(place)) if place.is_dir() else frozenset()
+
+
 def missing_parents(root: Path, path: str) -> list[str]:
     """The stage's folder `path` and those above it, outermost first, as far as they are not there."""
     above = [str(one) for one in reversed(PurePosixPath(path).parents)]
