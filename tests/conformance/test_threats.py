@@ -11,7 +11,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -326,6 +327,25 @@ def test_what_it_changes_of_its_actor_is_gone_with_it(driver: Driver):
     assert driver.ask("wait", spec.job_id)["exit_code"] == 0
     assert spec.log_path.read_text().endswith(" /app written\n")
     assert os.listdir(source) == ["file"]
+
+
+def test_what_it_locks_up_is_deleted_all_the_same(driver: Driver):
+    trash = driver.folder / "launcher" / "trash"
+    script = "mkdir -p /tmp/locked/in && rm /app/file && chmod 0 /tmp/locked"
+    spec = driver.spec("none", script)
+    app = Mount(driver.folder / "given", "/app", MountMode.OVERLAY)
+    driver.start(replace(spec, argv=("/bin/sh", "-c", script), mounts=(*spec.mounts, app)))
+    assert driver.ask("wait", spec.job_id)["exit_code"] == 0
+    until(lambda: not [path for path in trash.iterdir() if spec.job_id in path.name])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Deleting is somebody else's process, that nobody can wait for."""
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 def test_files_in_memory_count_as_memory(driver: Driver):
