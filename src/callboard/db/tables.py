@@ -194,6 +194,7 @@ actor_tasks = Table(
     Column("options", Json, nullable=False),
     Column("actor_standby", Json),
     Column("description", Text),
+    Column("publication", Json),
     Column("total_runs", Integer, nullable=False, server_default="0"),
     Column("last_run_started_at", Instant),
     Index("actor_tasks_name", "user_id", "name", unique=True),

@@ -59,7 +59,9 @@ class TaskEndpoints:
 
     async def update(self, call: Call) -> Response:
         body = await call.parsed(TaskBody)
-        return data_response(self._wire(await self._service.update(call.user, task_ref(call), body)))
+        return data_response(
+            self._wire(await self._service.update(call.user, task_ref(call), body))
+        )
 
     async def delete(self, call: Call) -> Response:
         await self._service.delete(call.user, task_ref(call))

@@ -23,6 +23,8 @@ class ActorTask:
     options: dict[str, Any]
     actor_standby: dict[str, Any] | None
     description: str | None
+    publication: dict[str, Any] | None
+    """`isPublic` and `publicConfig`, kept for clients: there are no public pages of tasks."""
     total_runs: int
     last_run_started_at: datetime | None
     actor_fields: dict[str, Any] | None

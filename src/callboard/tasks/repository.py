@@ -26,6 +26,7 @@ _TASK = (
         actor_tasks.c.options,
         actor_tasks.c.actor_standby,
         actor_tasks.c.description,
+        actor_tasks.c.publication,
         actor_tasks.c.total_runs,
         actor_tasks.c.last_run_started_at,
         actors.c.fields.label("actor_fields"),

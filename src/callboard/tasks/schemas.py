@@ -30,6 +30,13 @@ class TaskBody(msgspec.Struct, rename="camel"):
     options: TaskOptions | UnsetType | None = UNSET
     input: dict[str, Any] | UnsetType | None = UNSET
     actor_standby: StandbyBody | UnsetType | None = UNSET
+    is_public: bool | UnsetType | None = UNSET
+    public_config: dict[str, Any] | UnsetType | None = UNSET
+
+    def publication(self) -> dict[str, Any]:
+        """What is given of it, by its wire names."""
+        given = {"isPublic": self.is_public, "publicConfig": self.public_config}
+        return {name: value for name, value in given.items() if value is not UNSET}
 
 
 def stats_wire(task: ActorTask) -> dict[str, Any]:
@@ -56,6 +63,7 @@ def task_wire(task: ActorTask, *, urls: ActorUrls) -> dict[str, Any]:
         "options": task.options,
         "input": task.input,
         "actorStandby": task.actor_standby,
+        **(task.publication or {}),
         "standbyUrl": standby_url if task.standby.is_enabled else None,
     }
 

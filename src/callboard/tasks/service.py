@@ -83,7 +83,7 @@ class TaskService:
             raise InvalidValue("actId is required.")
         actor_ref = parse_ref(body.act_id, caller)
         name = body.name or f"my-task-{new_id()[:8].lower()}"
-        values = _given(body, None)
+        values = _given(body, None, None)
 
         def unit(tx: Connection) -> ActorTask:
             actor = find_actor(tx, caller, actor_ref)
@@ -115,7 +115,7 @@ class TaskService:
 
         def unit(tx: Connection) -> ActorTask:
             task = find_task(tx, caller, ref)
-            values = _given(body, task.actor_standby)
+            values = _given(body, task.actor_standby, task.publication)
             if name is not None:
                 values["name"] = name
             if actor_ref is not None:
@@ -189,7 +189,11 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _given(body: TaskBody, standby_before: dict[str, Any] | None) -> dict[str, Any]:
+def _given(
+    body: TaskBody,
+    standby_before: dict[str, Any] | None,
+    publication_before: dict[str, Any] | None,
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in ("title", "description", "input"):
         value = getattr(body, field)
@@ -197,6 +201,8 @@ def _given(body: TaskBody, standby_before: dict[str, Any] | None) -> dict[str, A
             values[field] = value
     if not isinstance(body.actor_standby, UnsetType):
         values["actor_standby"] = merged_standby(standby_before, body.actor_standby)
+    if publication := body.publication():
+        values["publication"] = {**(publication_before or {}), **publication}
     if body.options is not UNSET:
         values["options"] = msgspec.to_builtins(_checked_options(body.options or TaskOptions()))
     return values

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("options", callboard.db.types.Json(), nullable=False),
         sa.Column("actor_standby", callboard.db.types.Json(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("publication", callboard.db.types.Json(), nullable=True),
         sa.Column("total_runs", sa.Integer(), server_default="0", nullable=False),
         sa.Column("last_run_started_at", callboard.db.types.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
