@@ -1,0 +1,72 @@
+"""A server that builds and runs Actors with a container engine, from a pushed Dockerfile to a synchronous answer."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from tests.actors import PRELUDE, ActorMaker
+from tests.dockerd import Dockerd
+from tests.server import Client, Server
+
+pytestmark = pytest.mark.xdist_group("docker")
+
+DOCKERFILE = """\
+FROM apify/actor-python:3.11
+COPY --chown=myuser:myuser . ./
+CMD ["python3", "main.py"]
+"""
+ADDS = PRELUDE + 'set_value("OUTPUT", {"sum": sum(get_input()["numbers"]), "uid": os.getuid()})\n'
+COUNTS = PRELUDE + "for n in range(8):\n    print('number', n, flush=True)\n    time.sleep(0.5)\n"
+
+
+@pytest.fixture
+def docker_server(dockerd: Dockerd, python_image: str, new_server: Callable[..., Server]) -> Server:
+    return new_server(executor="docker", docker_url=dockerd.url)
+
+
+@pytest.fixture
+async def docker_api(docker_server: Server) -> AsyncGenerator[Client]:
+    async with Client(docker_server.url, docker_server.token, "admin") as client:
+        yield client
+
+
+async def built(api: Client, code: str) -> str:
+    files = {"Dockerfile": DOCKERFILE, "main.py": code}
+    return (await ActorMaker(api).built(files))["id"]
+
+
+async def test_an_actor_with_a_dockerfile_answers_a_synchronous_run(docker_api: Client):
+    actor_id = await built(docker_api, ADDS)
+    reply = await docker_api.post(f"/v2/actors/{actor_id}/run-sync", json={"numbers": [1, 2, 3]})
+    assert reply.status == 201, reply.body
+    assert json.loads(reply.body) == {"sum": 6, "uid": 1000}
+    build = (await docker_api.get(f"/v2/actors/{actor_id}/builds")).data["items"][0]
+    whole = (await docker_api.get(f"/v2/actor-builds/{build['id']}")).data
+    assert whole["stats"]["imageSizeBytes"] > 10_000_000
+    log = (await docker_api.get(f"/v2/logs/{build['id']}")).body.decode()
+    assert "Step 1/" in log
+
+
+async def test_a_run_goes_on_while_its_server_is_killed_and_is_found_again(
+    docker_server: Server, docker_api: Client
+):
+    actor_id = await built(docker_api, COUNTS)
+    run = (await docker_api.post(f"/v2/actors/{actor_id}/runs", params={"memory": 256})).data
+    await docker_api.until_logged(run["id"], "number 1")
+    docker_server.kill()
+    await asyncio.sleep(1)  # in which the Actor prints without anybody to read
+    docker_server.start()
+    ended = await docker_api.get(f"/v2/actor-runs/{run['id']}", params={"waitForFinish": 30})
+    assert ended.data["status"] == "SUCCEEDED"
+    log = (await docker_api.get(f"/v2/logs/{run['id']}")).body.decode()
+    lines = [line.partition(" ")[2] for line in log.splitlines() if " number " in line]
+    assert lines == [f"number {n}" for n in range(8)]
+    stamps = [line.partition(" ")[0] for line in log.splitlines() if " number " in line]
+    assert stamps == sorted(set(stamps))
+
+
+async def test_a_server_without_an_engine_says_so(new_server: Callable[..., Server]):
+    with pytest.raises(AssertionError, match="The container engine cannot be used"):
+        new_server(executor="docker", docker_url="unix:///nowhere/docker.sock")
