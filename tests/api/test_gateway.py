@@ -256,3 +256,14 @@ async def test_the_web_server_is_reached_again_after_a_crash_of_the_server(new_s
         await until_listening(api, own)
         host = urlsplit(run["containerUrl"]).netloc
         assert (await api.get("/", headers={"Host": host})).json["run"] == run["id"]
+
+
+async def test_what_cannot_be_passed_on_is_refused(site: Site):
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+    path, host = urlsplit(site.url).path, urlsplit(site.url).netloc
+    writer.write(
+        f"GET {path}/ HTTP/1.1\r\nHost: {host}\r\nX-A: a\x01b\r\nConnection: close\r\n\r\n".encode()
+    )
+    status = await reader.readline()
+    assert status.split()[1] == b"400"
+    writer.close()

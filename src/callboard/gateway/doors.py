@@ -9,6 +9,7 @@ import h11
 
 from callboard.api.app import Authenticate
 from callboard.core.actor_urls import ActorUrls
+from callboard.core.errors import InvalidRequest
 from callboard.gateway.access import Access, access_of
 from callboard.gateway.containers import Containers, opened
 from callboard.gateway.heads import Head, outgoing
@@ -73,7 +74,10 @@ class Doors:
     ) -> AsyncGenerator[Passage]:
         """For the time of the block. Raises ApiError."""
         target, headers = outgoing(head, door.place, secrets=door.access.secrets, upgrade=upgrade)
-        request = h11.Request(method=head.method, target=target, headers=headers)
+        try:
+            request = h11.Request(method=head.method, target=target, headers=headers)
+        except h11.LocalProtocolError as error:
+            raise InvalidRequest(f"What cannot be passed on: {error}.") from error
         async with self._connected(door) as (run, connection):
             streams = await opened(connection)
             try:
