@@ -1,0 +1,99 @@
+"""What builders have in common: a driver program with a specification in a file, and a result in another."""
+
+import os
+import shutil
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from callboard.builders.base import Builder, BuildResult, BuildSpec
+from callboard.executors.base import LaunchSpec
+
+_SPEC, _RESULT = "spec.json", "result.json"
+_BUILD_CPUS = 2.0
+_COVERED_FROM_CHARS = 8
+
+
+class DrivenBuilder(Builder):
+    """`module` is run as `python -m MODULE BUILD_DIR/spec.json`."""
+
+    module: str
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """All of the driver's environment."""
+
+    def launch_spec(self, spec: BuildSpec, *, log_path: Path) -> LaunchSpec:
+        folder = Path(spec.build_dir)
+        _write_atomically(folder / _SPEC, msgspec.json.encode(spec))
+        return LaunchSpec(
+            job_id=f"{spec.build_id}-1",  # the first and only start of the build
+            argv=(sys.executable, "-P", "-m", self.module, str(folder / _SPEC)),
+            env={
+                **self.environment(),
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONIOENCODING": "utf-8:replace",
+            },
+            cwd=str(folder),
+            log_path=log_path,
+            log_id=spec.build_id,
+            memory_mbytes=spec.memory_mbytes,
+            cpus=_BUILD_CPUS,
+            timeout_secs=spec.timeout_secs,
+            sandboxed=False,
+            secrets=_covered(spec.build_args),
+        )
+
+    def result(self, build_dir: Path) -> BuildResult | None:
+        try:
+            return msgspec.json.decode((build_dir / _RESULT).read_bytes(), type=BuildResult)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def remove(self, build_dir: Path) -> None:
+        shutil.rmtree(build_dir, ignore_errors=True)
+
+
+def drive(
+    spec_path: Path,
+    build: Callable[[BuildSpec], BuildResult],
+    *,
+    failures: tuple[type[Exception], ...],
+) -> int:
+    """The driver's exit code: 0 when the result is complete on disk, 1 when the log's last line says why not."""
+    spec = msgspec.json.decode(spec_path.read_bytes(), type=BuildSpec)
+    try:
+        result = build(spec)
+    except (*failures, OSError) as error:
+        print(f"Build failed: {error}", flush=True)
+        return 1
+    _leave(result, Path(spec.build_dir))
+    return 0
+
+
+def _covered(build_args: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(value for value in build_args.values() if len(value) >= _COVERED_FROM_CHARS)
+
+
+def _leave(result: BuildResult, folder: Path) -> None:
+    """Write the result so that after a power loss it is whole or absent."""
+    partial = folder / f"{_RESULT}.partial"
+    with partial.open("wb") as file:
+        file.write(msgspec.json.encode(result))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(folder / _RESULT)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.rename(path)
