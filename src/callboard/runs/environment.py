@@ -92,9 +92,7 @@ def run_environment(
         "ACTOR_MAX_TOTAL_CHARGE_USD": _text(run.options.get("maxTotalChargeUsd")),
         "ACTOR_WEB_SERVER_URL": urls.container(run.id),
         VARIABLE: str(web_server_port(custom, run.attempts.web_server_port)),
-        "ACTOR_STANDBY_URL": urls.standby_actor(
-            actor.id, username=actor.username, name=actor.name
-        )
+        "ACTOR_STANDBY_URL": urls.standby_actor(actor.id, username=actor.username, name=actor.name)
         if standby_config(actor.fields).is_enabled
         else None,
         "ACTOR_EVENTS_WEBSOCKET_URL": addresses.events_url(run.id, token),
