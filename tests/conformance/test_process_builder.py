@@ -167,6 +167,24 @@ async def test_root_of_a_stage_is_nobody_on_the_host(workshop: Workshop, tmp_pat
     assert (status.st_uid, status.st_mode & 0o7000) == (FIRST_UID, 0)
 
 
+@needs_root_of_stages
+async def test_nothing_of_a_stage_is_run_by_who_still_has_rights(workshop: Workshop):
+    fake = "#!/bin/sh\necho FAKE $(/usr/bin/id -u)\nexit 9\n"
+    text = (
+        SHELL + "RUN cp --remove-destination fake /usr/bin/setpriv && chmod 755 /usr/bin/setpriv\n"
+        "RUN echo /nowhere.so > /etc/ld.so.preload\nRUN ldconfig && echo as root $(id -u)\n"
+        "USER nobody\nRUN echo as user $(id -u)\nCMD echo as Actor $(id -u); setpriv"
+    )
+    built = await workshop.build({"Dockerfile": text, "fake": fake}, use_cache=False)
+    assert built.end.exit_code == 0, built.log
+    assert {"as root 0", "as user 64484"} <= set(built.log)
+    _, log = await workshop.start(built)
+    assert log == ["as Actor 64484", "FAKE 64484"]
+    assert not any(
+        "FAKE" in line or "nowhere.so" in line for line in built.log if line[:4] != "Step"
+    )
+
+
 def _package(folder: Path, name: str, *, post: str) -> bytes:
     """A system package with one program."""
     tree = folder / name

@@ -1,6 +1,7 @@
 """How a step that is root of its stage is started: by a program that makes it so, inside the sandbox.
 
 The filter of system calls would forbid that program to make a user namespace, so the program gets it to put it on.
+Until then it has rights that nothing of the stage may get at: it is started with the host's libraries.
 """
 
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from callboard.builders.process.interpreters import own_python
 from callboard.builders.process.toolbox import AS_ROOT
 from callboard.executors.launcher.runners import SandboxCommand
+from callboard.executors.launcher.sandbox import trusted
 from callboard.executors.launcher.seccomp import seccomp_filter
 
 
@@ -22,8 +24,10 @@ def root_command(
     descriptors = [_in_memory(content) for content in contents]
     try:
         options_fd, *others = descriptors
-        python = (str(own_python().executable), "-I", "-S", AS_ROOT)
-        inner = SandboxCommand(outer.rung, outer.options, (*python, *map(str, others)))
+        python = own_python()
+        start = trusted(str(python.executable), str(python.prefix / "lib"))
+        program = (*start, "-I", "-S", AS_ROOT, *map(str, others))
+        inner = SandboxCommand(outer.rung, outer.options, program)
         yield inner.argv(options_fd, None), tuple(descriptors)
     finally:
         for descriptor in descriptors:

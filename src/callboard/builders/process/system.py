@@ -84,8 +84,10 @@ def can_be_changed() -> bool:
 
 
 def is_layered(root: Path) -> bool:
-    """Whether the tree holds files for the host's own folders."""
+    """Whether the tree holds files for the host's own folders. None of them has the loader load what it names."""
     etc = root / "etc"
+    if etc.is_dir() and not etc.is_symlink():
+        tree.remove(etc / "ld.so.preload")
     return (etc.is_dir() and any(os.scandir(etc))) or any(_system_entries(root))
 
 

@@ -16,6 +16,8 @@ _HIDDEN = frozenset(
     {
         "/bin",
         "/dev",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.preload",
         "/lib",
         "/lib32",
         "/lib64",

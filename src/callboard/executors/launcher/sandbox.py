@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from callboard.executors.base import Mount, MountMode
@@ -24,6 +25,8 @@ JOB_UID = 64484
 HOME = "/home/actor"
 SETPRIV, ENV, PRLIMIT = "setpriv", "env", "prlimit"
 
+_HOST = "/run/host"
+"""Where the host's `/usr` is when something else stands in for it."""
 _HOST_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 HOST_ETC = (
     "alternatives",
@@ -53,7 +56,10 @@ _LOADER_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class SystemFolders:
-    """Folders to show in place of the host's own. With `var`, the program may change all of them."""
+    """Folders to show in place of the host's own. With `var`, the program may change all of them.
+
+    What is in them may be hostile: nothing in them is run that still has rights. See `trusted`.
+    """
 
     usr: Path
     etc: Path
@@ -107,7 +113,30 @@ def sandbox_command(box: Sandbox, *, status_fd: int | None = None) -> SandboxCom
         *(word for name, value in early.items() for word in ("--setenv", name, value)),
     )
     argv = _limited(box) if can_limit_pids() else box.argv
-    return SandboxCommand(box.rung, options, _program(argv, late, privileged=privileged))
+    program = _program(argv, late, privileged=privileged, from_host=box.system is not None)
+    return SandboxCommand(box.rung, options, program)
+
+
+def trusted(program: str, *libraries: str) -> tuple[str, ...]:
+    """How a program of the host's `/usr` is started where `Sandbox.system` stands in for it.
+
+    With the loader and libraries of the host, and those in the folders `libraries`, whatever else is there. Raises
+    FileNotFoundError.
+    """
+    loader = _mapped_file("ld-linux")
+    folder = os.path.dirname(_mapped_file("libc.so"))
+    path = ":".join([_HOST + folder, *libraries])
+    return (_HOST + loader, "--inhibit-cache", "--library-path", path, program)
+
+
+@cache
+def _mapped_file(name: str) -> str:
+    """A file that this process itself has been started with, below `/usr`."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.partition("/")[2]
+        if path.startswith("usr/") and os.path.basename(path).startswith(name):
+            return f"/{path}"
+    raise FileNotFoundError(f"no {name} of the system below /usr")
 
 
 def can_limit_pids() -> bool:
@@ -191,9 +220,12 @@ def _private_view(box: Sandbox) -> list[str]:
 
 def _run_and_var(box: Sandbox) -> list[str]:
     var = box.system.var if box.system else None
-    if var is None:
-        return ["--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
-    return ["--perms", "1777", "--tmpfs", "/run", "--bind", str(var), "/var"]
+    run = ["--perms", "1777", "--tmpfs", "/run"] if var else ["--dir", "/run"]
+    if box.system:
+        run += ["--dir", _HOST, "--ro-bind", "/usr", f"{_HOST}/usr"]
+    if var:
+        return [*run, "--bind", str(var), "/var"]
+    return [*run, "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
 
 
 def _mounts(mounts: tuple[Mount, ...]) -> list[str]:
@@ -249,11 +281,12 @@ def _limited(box: Sandbox) -> tuple[str, ...]:
 
 
 def _program(
-    argv: tuple[str, ...], late: Mapping[str, str], *, privileged: bool
+    argv: tuple[str, ...], late: Mapping[str, str], *, privileged: bool, from_host: bool
 ) -> tuple[str, ...]:
     if not privileged:
         return argv
     user = ("--reuid", str(JOB_UID), "--regid", str(JOB_UID), "--clear-groups")
     rights = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
     changed = (tool(ENV), *(f"{name}={value}" for name, value in late.items())) if late else ()
-    return (tool(SETPRIV), *user, *rights, "--", *changed, *argv)
+    setpriv = trusted(_HOST + tool(SETPRIV)) if from_host else (tool(SETPRIV),)
+    return (*setpriv, *user, *rights, "--", *changed, *argv)
