@@ -44,6 +44,8 @@ def main() -> None:
             until(lambda answer, job_id=what: answer.get("exited") == job_id)
         _say(ended[what])
     ask(do="shutdown", kill=True)
+    for _ in messages:  # until it is gone
+        pass
 
 
 def _messages(stream: Any) -> Iterator[dict[str, Any]]:

@@ -82,14 +82,18 @@ class Attack:
 class Driver:
     """A launcher of root's or of another user, and jobs for it."""
 
-    def __init__(self, folder: Path, api_port: int, *, sandbox: str, unprivileged: bool) -> None:
+    def __init__(self, folder: Path, api_port: int, sandbox: str) -> None:
+        """What the folder's name ends with tells whose launcher it is."""
         self.folder = folder
+        unprivileged = folder.name.endswith("-user")
         self.python = "/usr/bin/python3" if unprivileged else f"{sys.base_prefix}/bin/python3"
         options = json.dumps(asdict(Options(api_port=api_port, sandbox=sandbox)))
         script = Path(__file__).with_name("drives_launcher.py")
         argv = [self.python, str(script), str(folder / "launcher"), options]
         if unprivileged:
             argv = ["unshare", "--mount", "sh", "-c", AS_USER, "sh", str(folder), *argv]
+        if folder.name.endswith("-limited"):
+            argv = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", *argv]
         root = Path(callboard.__file__).parent.parent
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root), "USER_ID": str(USER)}
         pipe = subprocess.PIPE
@@ -150,9 +154,16 @@ def listening_abstractly() -> Generator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["root", "user"])
+@pytest.fixture(scope="module", params=["root", "user", "limited"])
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Not below pytest's own folder, which is closed to other users. Its name ends with whose it is."""
+    """Whose it is: root's, an ordinary user's, or root's without the right to make networks.
+
+    Not below pytest's own folder, which is closed to other users.
+    """
+    if request.param != "root" and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if request.param == "user":
+        skip_unless_another_user_can_be_had()
     path = Path(f"/tmp/callboard-test-{os.urandom(6).hex()}-{request.param}")
     path.mkdir(mode=0o755)
     (path / "launcher").mkdir(mode=0o700)
@@ -161,15 +172,12 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     (path / "given").chmod(0o777)
     (path / "given" / "file").chmod(0o666)
     if request.param == "user":
-        skip_unless_another_user_can_be_had()
         os.chown(path / "launcher", USER, USER)
     yield path
     shutil.rmtree(path)
 
 
 def skip_unless_another_user_can_be_had() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
     parents = Path(__file__).resolve().parents
     if not all(parent.stat().st_mode & 0o005 == 0o005 for parent in parents):
         pytest.skip("another user cannot read this checkout")
@@ -179,8 +187,7 @@ def skip_unless_another_user_can_be_had() -> None:
 
 @pytest.fixture(scope="module", params=[BUBBLEWRAP, NAMESPACES])
 def driver(request: pytest.FixtureRequest, folder: Path, api_port: int) -> Iterator[Driver]:
-    unprivileged = folder.name.endswith("user")
-    driver = Driver(folder, api_port, sandbox=request.param, unprivileged=unprivileged)
+    driver = Driver(folder, api_port, request.param)
     yield driver
     driver.close()
 

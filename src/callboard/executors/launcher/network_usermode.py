@@ -32,6 +32,8 @@ _ADDRESS_TRIES = 20
 
 _HOLDER = """
 set -e
+echo entered
+read -r _
 echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6 || :
 ip link set lo up
 echo made
@@ -149,9 +151,12 @@ class UserPlumbing:
         address = _free_loopback_address()
         rules = self._stack.restrict(self._restrictions(host))
         restrict = (_HOLDER, "sh", rules, *self._stack.restricted_by)
-        holder = Kept("unshare", *_UNSHARE, "sh", "-c", *restrict)
+        holder = Kept("unshare", *_unshare_options(), "sh", "-c", *restrict)
         try:
             holder.wait_for_line("user namespaces are not usable here")
+            _map_users(holder.pid)
+            holder.let_go_on()
+            holder.wait_for_line("a network namespace cannot be set up here")
             argv = self._stack.argv(self._site, target=holder.pid, address=address)
             behind = _Behind(holder, Kept("sh", "-c", _KEEPER, "sh", *argv))
         except BaseException:
@@ -198,7 +203,22 @@ class UserPlumbing:
         )
 
 
-_UNSHARE = ("--user", "--map-current-user", "--keep-caps", "--net", "--")
+def _unshare_options() -> tuple[str, ...]:
+    mapped = () if os.geteuid() == 0 else ("--map-current-user",)
+    return ("--user", *mapped, "--keep-caps", "--net", "--")
+
+
+def _map_users(holder: int) -> None:
+    """Root's jobs run as other users, which the namespace has to know; others can map themselves only.
+
+    Raises OSError.
+    """
+    if os.geteuid() == 0:
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{holder}/{name}").write_text(f"0 0 {_ALL_IDS}\n")
+
+
+_ALL_IDS = 2**32 - 1
 _NSENTER = ("--preserve-credentials", "--user", "--net")
 
 
