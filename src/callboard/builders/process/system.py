@@ -85,10 +85,16 @@ def can_be_changed() -> bool:
 
 def is_layered(root: Path) -> bool:
     """Whether the tree holds files for the host's own folders. None of them has the loader load what it names."""
+    _drop_preloading(root)
+    etc = root / "etc"
+    return (etc.is_dir() and any(os.scandir(etc))) or any(_system_entries(root))
+
+
+def _drop_preloading(root: Path) -> None:
+    """What is started in the stage with rights would load it first."""
     etc = root / "etc"
     if etc.is_dir() and not etc.is_symlink():
         tree.remove(etc / "ld.so.preload")
-    return (etc.is_dir() and any(os.scandir(etc))) or any(_system_entries(root))
 
 
 def _system_entries(root: Path) -> Iterable[str]:
@@ -132,6 +138,7 @@ class HostSystem:
     @contextmanager
     def changing(self, root: Path, layer: Path) -> Generator[SystemFolders]:
         """The system of a stage for its root. What is written is in `layer/<name>/upper` afterwards."""
+        _drop_preloading(root)
         skeleton = self._skeletons.current()
         with ExitStack() as stack:
             places = {
