@@ -1,12 +1,13 @@
 """How a run's program ended, turned into what is recorded of the run. Pure but for the transaction it writes in."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from callboard.core import clock
-from callboard.core.clock import to_millis
+from callboard.core.clock import from_millis, to_millis
 from callboard.core.jobs import JobStatus
 from callboard.executors.base import Exit, ExitCause
 from callboard.runs import repository
@@ -85,7 +86,7 @@ def end_run(
     end: Exit | None = None,
 ) -> Run:
     """Write the run's end and publish its event, all or nothing."""
-    at = clock.now()
+    at = _ended_at(run, end)
     times = run.times(to_millis(at))
     stats: dict[str, Any] = {
         **run.stats,
@@ -117,6 +118,13 @@ def end_run(
     )
     publish(tx, run_event(_END_EVENT[status], ended))
     return ended
+
+
+def _ended_at(run: Run, end: Exit | None) -> datetime:
+    """When its program ended, which may have been while no server was there. Not before the run began."""
+    if end is None or not end.finished_at_millis:
+        return clock.now()
+    return max(run.started_at, from_millis(end.finished_at_millis))
 
 
 def _final_message(run: Run, status: JobStatus, message: str) -> str:
