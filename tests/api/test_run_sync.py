@@ -224,6 +224,16 @@ async def test_a_run_over_its_memory_fails_and_says_why(api: Client, actors: Act
     assert "128 MB" in log
 
 
+async def test_a_run_over_its_disk_space_fails_and_says_why(api: Client, actors: ActorMaker):
+    actor = await actors.shell("for n in 1 2 3 4 5 6; do head -c 60M /dev/zero >$n; done; sleep 30")
+    reply = await api.post(f"/v2/acts/{actor['id']}/run-sync", params=SMALL)
+    run = (await api.get(f"/v2/acts/{actor['id']}/runs/last")).data
+    log = (await api.get(f"/v2/logs/{run['id']}")).body.decode()
+    assert (reply.status, reply.error["type"]) == (400, "run-failed")
+    assert run["statusMessage"] == "Actor run exceeded its disk limit of 256 MB"
+    assert "Disk limit of 256 MB exceeded" in log
+
+
 async def test_a_run_reaching_its_timeout_is_a_failed_run(api: Client, actors: ActorMaker):
     actor = await actors.shell("sleep 60")
     reply = await api.post(f"/v2/acts/{actor['id']}/run-sync", params={**SMALL, "timeout": 1})
