@@ -49,6 +49,17 @@ await Actor.set_value('OUTPUT', [await store.get_value('OUTPUT'), ended.status])
     assert await sdk.record(run) == [{"a": 1, "b": 2, "sleep": 0}, "ABORTED"]
 
 
+async def test_an_actor_hands_on_the_time_it_has_left(sdk: SdkActors, actors: ActorMaker) -> None:
+    called = await actors.python("pass")
+    actor = await sdk.python(
+        python_program(f"""
+run = await Actor.start('{called["id"]}', timeout='inherit', memory_mbytes=128)
+await Actor.set_value('OUTPUT', run.options.timeout_secs)
+""")
+    )
+    assert 200 < await sdk.record(await sdk.ran(actor, timeout=300)) < 300
+
+
 async def test_an_actor_reboots_itself_and_then_becomes_another(
     sdk: SdkActors, actors: ActorMaker
 ) -> None:
