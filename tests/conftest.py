@@ -88,7 +88,7 @@ def dockerd() -> Generator[Dockerd]:
 @pytest.fixture(scope="session")
 def python_image(dockerd: Dockerd) -> str:
     """`apify/actor-python`, made from packages as on a machine without a registry."""
-    environment = {**os.environ, "CALLBOARD_DOCKER_URL": dockerd.url, "TMPDIR": str(dockerd.folder)}
+    environment = {**os.environ, "CALLBOARD_DOCKER_URL": dockerd.url, "TMPDIR": str(dockerd.memory)}
     made = subprocess.run(
         [sys.executable, "-m", "callboard", "images", "bootstrap", "python", "--installed"],
         env=environment,

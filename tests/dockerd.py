@@ -24,6 +24,7 @@ class Dockerd:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._memory = self._folder / "memory"
         self._socket = self._folder / "docker.sock"
         self._log = self._folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,9 +34,9 @@ class Dockerd:
         return f"unix://{self._socket}"
 
     @property
-    def folder(self) -> Path:
+    def memory(self) -> Path:
         """In memory, and gone with the engine."""
-        return self._folder
+        return self._memory
 
     @property
     def pid(self) -> int:
@@ -52,14 +53,15 @@ class Dockerd:
         for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             _clear_after_the_dead(left)
         # In memory: images are many small files, which are there for minutes only.
-        _run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self._folder))
+        self._memory.mkdir()
+        _run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self._memory))
         (self._folder / "daemon.json").write_text("{}")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "TERM"),  # as when the tests are killed
-                    *(program, "--data-root", str(self._folder / "data")),
-                    *("--exec-root", str(self._folder / "exec")),
+                    *(program, "--data-root", str(self._memory / "data")),
+                    *("--exec-root", str(self._memory / "exec")),
                     *("--pidfile", str(self._folder / "pid"), "--host", self.url),
                     *("--config-file", str(self._folder / "daemon.json")),
                     *("--bridge", "none", "--iptables=false", "--ip6tables=false"),

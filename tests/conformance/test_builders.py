@@ -3,25 +3,44 @@
 Builds go through a real executor, and what they make is started by it, as the server does.
 """
 
+import asyncio
+import io
 import os
+import re
 import sys
-from collections.abc import AsyncIterator
+import tarfile
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from callboard.builders.base import Builder, BuildResult, BuildSpec
+from callboard.builders.docker.builder import DockerBuilder
+from callboard.builders.docker.place import Place
 from callboard.builders.process.builder import ProcessBuilder
 from callboard.builders.sources import write_source_files
 from callboard.executors.base import Exit, ExitCause, LaunchSpec, Mount, MountMode
+from callboard.executors.docker.engine import Engine, path_of
+from callboard.executors.docker.executor import DockerExecutor
+from callboard.executors.docker.executor import Options as DockerOptions
+from callboard.executors.docker.network import network_name
+from callboard.executors.docker.records import instance_of
 from callboard.executors.process import Options, ProcessExecutor
+from tests.dockerd import Dockerd
 
 from .conftest import Maker, Stage
+
+pytestmark = pytest.mark.xdist_group("docker")
 
 PYTHON = "FROM apify/actor-python:3.11\n"
 SHELL = "FROM alpine:3.20\nWORKDIR /usr/src/app\nCOPY . ./\n"
 SCHEMA = '{"title": "t", "type": "object", "schemaVersion": 1, "properties": {}}'
+
+
+INTERPRETING = pytest.mark.parametrize("workshop", ["process"], indirect=True)
+"""For what an engine does with a Dockerfile by itself, and for what no image is here for."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +64,16 @@ class Workshop:
 
     builder: Builder
     stage: Stage
+    """For the builds."""
+    runs: Stage
+    """For what they made."""
     cache: Path
 
-    def spec(self, files: dict[str, str], **changes: object) -> LaunchSpec:
+    def spec(self, files: Mapping[str, str | bytes], **changes: object) -> LaunchSpec:
         build_id = f"build{os.urandom(6).hex()}"
         folder = self.stage.work / build_id
         folder.mkdir()
-        sources = [
-            {"name": name, "format": "TEXT", "content": text} for name, text in files.items()
-        ]
-        write_source_files(sources, folder / "source")
+        write_source_files([source_file(*item) for item in files.items()], folder / "source")
         spec = BuildSpec(
             build_id, str(folder), str(self.cache), "me/actor", "0.1.1", True, {}, 1024, 120
         )
@@ -62,7 +81,7 @@ class Workshop:
             spec = replace_field(spec, name, value)
         return self.builder.launch_spec(spec, log_path=self.stage.work / f"{build_id}.log")
 
-    async def build(self, files: dict[str, str], **changes: object) -> Built:
+    async def build(self, files: Mapping[str, str | bytes], **changes: object) -> Built:
         spec = self.spec(files, **changes)
         end, log = await self.stage.run(spec)
         return Built(end, log, self.builder.result(Path(spec.cwd)), Path(spec.cwd))
@@ -72,19 +91,30 @@ class Workshop:
         assert built.result is not None, built.log
         image = built.result.image
         mounts = [Mount(built.folder / m.source, m.target, MountMode(m.mode)) for m in image.mounts]
-        spec = self.stage.spec("/bin/true")
         spec = replace(
-            spec, argv=image.argv, env=dict(image.env), cwd=image.cwd, mounts=tuple(mounts)
+            self.runs.spec("/bin/true"),
+            argv=image.argv,
+            env=dict(image.env),
+            cwd=image.cwd,
+            mounts=tuple(mounts),
+            image=image.reference,
+            user=image.user,
         )
-        return await self.stage.run(replace(spec, memory_mbytes=512, **changes))
+        return await self.runs.run(replace(spec, memory_mbytes=512, **changes))
 
-    async def output(self, files: dict[str, str]) -> list[str]:
+    async def output(self, files: Mapping[str, str | bytes]) -> list[str]:
         """What the Actor made of the files prints. Build and run must succeed."""
         built = await self.build(files)
         assert built.end.exit_code == 0, built.log
         end, log = await self.start(built)
         assert end.exit_code == 0, log
         return log
+
+
+def source_file(name: str, content: str | bytes) -> dict[str, str]:
+    if isinstance(content, str):
+        return {"name": name, "format": "TEXT", "content": content}
+    return {"name": name, "format": "BASE64", "content": b64encode(content).decode()}
 
 
 def replace_field(spec: BuildSpec, name: str, value: object) -> BuildSpec:
@@ -104,11 +134,45 @@ def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(params=[ProcessBuilder], ids=["process"])
-async def workshop(
-    request: pytest.FixtureRequest, stage: Stage, build_cache: Path
-) -> AsyncIterator[Workshop]:
-    yield Workshop(request.param(), stage, build_cache)
+@pytest.fixture(scope="module")
+async def containers(
+    request: pytest.FixtureRequest, api_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Stage, Builder]]:
+    """What builds container images, and what runs them."""
+    engine: Dockerd = request.getfixturevalue("dockerd")
+    image: str = request.getfixturevalue("python_image")
+    folder = tmp_path_factory.mktemp("containers")
+    maker = Maker(
+        lambda data_dir: DockerExecutor(data_dir, DockerOptions(engine.url, api_port)), image
+    )
+    stage = maker.stage(folder, folder)
+    await stage.executor.open(stage.watcher)
+    await _stand_in(
+        engine.url, "callboard/base-python", ("debian:12", "debian", "alpine", "alpine:3.20", "x")
+    )
+    await _stand_in(engine.url, image, ("python:3.11", "python:3.11-slim"))
+    instance = instance_of(folder / "docker")
+    yield stage, DockerBuilder(Place(engine.url, network_name(instance), instance))
+    await stage.executor.close(stop_jobs=True)
+
+
+async def _stand_in(url: str, image: str, names: Sequence[str]) -> None:
+    """Give a local image the names of others, which no registry is asked for then."""
+    async with Engine(url) as engine:
+        for name in names:
+            repository, _, tag = name.partition(":")
+            params = {"repo": repository, "tag": tag or "latest"}
+            await engine.ask("POST", path_of("images", image, "tag"), params=params)
+
+
+@pytest.fixture(params=["process", "docker"])
+def workshop(
+    request: pytest.FixtureRequest, stage: Stage, build_cache: Path, tmp_path: Path
+) -> Workshop:
+    if request.param == "process":
+        return Workshop(ProcessBuilder(), stage, stage, build_cache)
+    runs, builder = request.getfixturevalue("containers")
+    return Workshop(builder, stage, replace(runs, work=tmp_path), build_cache)
 
 
 async def test_a_python_file_is_built_and_started_without_more(workshop: Workshop):
@@ -116,11 +180,12 @@ async def test_a_python_file_is_built_and_started_without_more(workshop: Worksho
     assert built.end.exit_code == 0, built.log
     _, log = await workshop.start(built)
     assert log == ["(3,)"]
-    assert built.image_argv[0].startswith(
-        (sys.base_prefix, "/usr/bin")
-    )  # no environment in between
+    if workshop.builder.name == "process":
+        # No environment in between.
+        assert built.image_argv[0].startswith((sys.base_prefix, "/usr/bin"))
 
 
+@INTERPRETING
 async def test_a_python_package_is_started_as_a_module_and_byte_compiled(workshop: Workshop):
     built = await workshop.build(
         {"src/__init__.py": "", "src/__main__.py": "import src; print(src.__cached__)"}
@@ -133,7 +198,8 @@ async def test_requirements_are_installed_and_cached_for_the_next_build(workshop
     files = {"main.py": "import six; print(six.PY3)", "requirements.txt": "six==1.17.0\n"}
     assert await workshop.output(files) == ["True"]
     again = await workshop.build(files | {"main.py": "import six; print('changed', six.PY3)"})
-    assert any("pip install -r requirements.txt (cached)" in line for line in again.log)
+    cached = ("pip install -r requirements.txt (cached)", "Using cache")
+    assert any(text in line for text in cached for line in again.log)
     assert (await workshop.start(again))[1] == ["changed True"]
 
 
@@ -147,6 +213,7 @@ async def test_a_project_table_says_what_to_install(workshop: Workshop):
     assert await workshop.output(files) == ["ok"]
 
 
+@INTERPRETING
 async def test_a_node_project_is_installed_and_started(workshop: Workshop):
     package = '{"name": "a", "scripts": {"start": "node main.js"}, "dependencies": {"is-number": "7.0.0"}}'
     files = {"package.json": package, "main.js": "console.log(require('is-number')('5'))"}
@@ -174,6 +241,7 @@ async def test_entrypoint_and_command_are_joined(workshop: Workshop):
     assert await workshop.output({"Dockerfile": dockerfile}) == ["a b"]
 
 
+@INTERPRETING
 async def test_stages_pass_files_on_also_at_the_top_of_the_tree(workshop: Workshop):
     dockerfile = (
         "FROM debian AS build\nWORKDIR /work\nCOPY *.txt data? ./\nRUN mkdir /out && cat a.txt b.txt > /out/all.txt\n"
@@ -185,6 +253,7 @@ async def test_stages_pass_files_on_also_at_the_top_of_the_tree(workshop: Worksh
     assert await workshop.output(files) == ["a", "b", "more"]
 
 
+@INTERPRETING
 async def test_python_packages_can_be_copied_from_another_stage(workshop: Workshop):
     packages = "/usr/local/lib/python3.11/site-packages"
     dockerfile = (
@@ -197,6 +266,7 @@ async def test_python_packages_can_be_copied_from_another_stage(workshop: Worksh
     ) == ["/usr/local/"]
 
 
+@INTERPRETING
 async def test_a_node_project_is_compiled_in_a_stage_of_its_own(workshop: Workshop):
     dockerfile = (
         "FROM node:20 AS build\nWORKDIR /usr/src/app\nCOPY package*.json ./\nRUN npm install --include=dev\n"
@@ -223,6 +293,152 @@ async def test_files_may_be_copied_to_the_top_and_started_there(workshop: Worksh
     assert await workshop.output(files) == ["made", "lib"]
 
 
+async def test_the_ignore_file_leaves_out_what_it_names_but_for_exceptions(workshop: Workshop):
+    files = {
+        "Dockerfile": SHELL + 'CMD ["find", ".", "-type", "f", "-name", "*.txt"]',
+        ".dockerignore": "# not these\n**/*.txt\n!kept.txt\n!deep\nprivate\n",
+        "a.txt": "",
+        "kept.txt": "",
+        "deep/b.txt": "",
+        "private/c.txt": "",
+        "other/d.txt": "",
+    }
+    assert sorted(await workshop.output(files)) == ["./deep/b.txt", "./kept.txt"]
+
+
+async def test_the_definition_names_dockerfile_and_context(workshop: Workshop):
+    actor = (
+        '{"actorSpecification": 1, "name": "a", "version": "0.1", "dockerfile": "./made.Dockerfile"'
+    )
+    files = {
+        "actors/one/.actor/actor.json": actor + ', "dockerContextDir": "../shared"}',
+        "actors/one/.actor/made.Dockerfile": SHELL + "CMD cat word.txt",
+        "actors/one/Dockerfile": "FROM x\nRUN exit 9\n",
+        "actors/one/shared/word.txt": "shared",
+    }
+    inside = {name.removeprefix("actors/one/"): text for name, text in files.items()}
+    assert await workshop.output(inside) == ["shared"]
+
+
+@INTERPRETING
+async def test_files_land_at_absolute_paths_of_the_system_and_beside_it(workshop: Workshop):
+    dockerfile = (
+        "FROM debian\nCOPY a.txt /etc/made/a.txt\nCOPY a.txt /opt/deep/er/\nCOPY a.txt /var/made.txt\n"
+        "COPY a.txt /usr/share/made/\nWORKDIR /srv/work\nCOPY a.txt renamed.txt\n"
+        "CMD cat /etc/made/a.txt /opt/deep/er/a.txt /var/made.txt /usr/share/made/a.txt renamed.txt"
+    )
+    assert await workshop.output({"Dockerfile": dockerfile, "a.txt": "a\n"}) == ["a"] * 5
+
+
+@INTERPRETING
+async def test_another_shell_runs_steps_and_commands(workshop: Workshop):
+    dockerfile = (
+        "FROM debian\nWORKDIR /app\n"
+        'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+        "RUN false | true || echo caught > state\nCMD cat state && [[ a == a ]] && echo bash"
+    )
+    assert await workshop.output({"Dockerfile": dockerfile}) == ["caught", "bash"]
+
+
+async def test_variables_have_defaults_and_alternatives(workshop: Workshop):
+    dockerfile = (
+        "ARG TAG=12\nFROM debian:${TAG}\nARG TAG=none\nENV A=1 B=\nENV C=$A-${B:-empty}-${NO:+set}-${A:+set}\n"
+        'ENV D "two words"\nWORKDIR /app/${C}\nCMD echo $TAG $C $D; pwd'
+    )
+    log = await workshop.output({"Dockerfile": dockerfile})
+    assert log == ["1-empty--set two words", "/app/1-empty--set"]
+
+
+@INTERPRETING
+async def test_archives_are_unpacked_by_add_and_copied_by_copy(workshop: Workshop):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("inner/a.txt")
+        entry.size = 2
+        archive.addfile(entry, io.BytesIO(b"a\n"))
+    dockerfile = (
+        "FROM debian\nWORKDIR /app\nADD packed.tgz note.txt unpacked/\nCOPY packed.tgz ./\n"
+        "CMD cat unpacked/inner/a.txt unpacked/note.txt && ls packed.tgz"
+    )
+    files = {"Dockerfile": dockerfile, "packed.tgz": packed.getvalue(), "note.txt": "n\n"}
+    assert await workshop.output(files) == ["a", "n", "packed.tgz"]
+
+
+@INTERPRETING
+async def test_rights_are_kept_or_changed(workshop: Workshop):
+    dockerfile = "FROM debian\nWORKDIR /app\nCOPY run.sh ./\nCOPY --chmod=755 plain ./\nCMD ./run.sh && ./plain"
+    files = {
+        "Dockerfile": dockerfile,
+        "run.sh": "#!/bin/sh\necho script",
+        "plain": "#!/bin/sh\necho plain",
+    }
+    assert await workshop.output(files) == ["script", "plain"]
+
+
+@INTERPRETING
+async def test_put_off_instructions_are_done_where_the_stage_is_built_on(workshop: Workshop):
+    dockerfile = (
+        "FROM debian AS base\nWORKDIR /app\nONBUILD COPY a.txt ./\nONBUILD RUN cat a.txt > b.txt\n"
+        "FROM base\nHEALTHCHECK CMD true\nEXPOSE 80/tcp\nLABEL a=b\nSTOPSIGNAL SIGTERM\nCMD cat b.txt"
+    )
+    assert await workshop.output({"Dockerfile": dockerfile, "a.txt": "late\n"}) == ["late"]
+
+
+@INTERPRETING
+async def test_nothing_a_step_leaves_running_outlives_it(workshop: Workshop):
+    dockerfile = (
+        SHELL
+        + "RUN (setsid sh -c 'sleep 2; echo alive >> /usr/src/app/late' &) && echo left\nRUN sleep 2.5; ls\nCMD true"
+    )
+    built = await workshop.build({"Dockerfile": dockerfile})
+    assert built.end.exit_code == 0, built.log
+    assert "left" in built.log
+    assert not any("late" in line.split() for line in built.log[4:])
+
+
+async def test_a_step_that_eats_memory_ends_the_build(workshop: Workshop):
+    dockerfile = SHELL + "RUN echo eating && tail /dev/zero\nCMD true"
+    built = await workshop.build({"Dockerfile": dockerfile}, memory_mbytes=256)
+    assert built.result is None
+    assert built.end.cause == ExitCause.OUT_OF_MEMORY or built.end.exit_code not in {0, None}
+
+
+async def test_a_step_may_print_anything_and_as_much(workshop: Workshop):
+    dockerfile = (
+        SHELL
+        + "RUN printf 'bytes \\377\\000 end\\n' && yes 0123456789abcdef | head -c 20000000 && echo last words\n"
+        "CMD true"
+    )
+    built = await workshop.build({"Dockerfile": dockerfile}, use_cache=False)
+    assert built.end.exit_code == 0
+    assert any("last words" in line for line in built.log[-20:])
+
+
+@INTERPRETING
+async def test_a_step_that_ignores_the_signal_is_aborted_all_the_same(workshop: Workshop):
+    spec = workshop.spec(
+        {"Dockerfile": SHELL + "RUN trap '' TERM; echo stubborn; while :; do sleep 9; done"}
+    )
+    handle = await workshop.stage.executor.start(spec)
+    await workshop.stage.watcher.until(
+        lambda: any(line == "stubborn" for line in workshop.stage.log(spec))
+    )
+    await workshop.stage.executor.stop(handle, grace_secs=0.3)
+    assert (await workshop.stage.wait(handle)).cause == ExitCause.STOPPED
+
+
+async def test_building_again_without_changes_repeats_no_step(workshop: Workshop):
+    files = {
+        "Dockerfile": SHELL + f"RUN sleep 0.6 && echo {os.urandom(4).hex()} > state\nCMD cat state"
+    }
+    first, again = await workshop.build(files), await workshop.build(files)
+    assert (await workshop.start(again))[1] == (await workshop.start(first))[1]
+    took = [b.end.finished_at_millis - b.end.started_at_millis for b in (first, again)]
+    assert took[1] < took[0]
+    assert took[1] < 600 or took[0] - took[1] > 400
+
+
+@INTERPRETING
 async def test_steps_run_as_an_ordinary_user_in_a_home_of_their_own(workshop: Workshop):
     dockerfile = (
         SHELL
@@ -234,17 +450,11 @@ async def test_steps_run_as_an_ordinary_user_in_a_home_of_their_own(workshop: Wo
     assert "0" not in built.log
 
 
-async def test_system_packages_are_skipped_with_a_warning_that_names_them(workshop: Workshop):
-    dockerfile = (
-        SHELL
-        + "RUN apt-get update && apt-get install -y --no-install-recommends coreutils nosuchpackage\nCMD true"
-    )
+@INTERPRETING
+async def test_system_packages_that_are_there_need_no_installing(workshop: Workshop):
+    dockerfile = SHELL + "RUN apt-get install -y --no-install-recommends coreutils\nCMD true"
     built = await workshop.build({"Dockerfile": dockerfile})
-    assert built.end.exit_code == 0
-    assert any(
-        "Warning" in line and "nosuchpackage" in line and "coreutils" not in line
-        for line in built.log
-    )
+    assert built.end.exit_code == 0, built.log
 
 
 async def test_a_failing_step_fails_the_build_in_the_tools_own_words(workshop: Workshop):
@@ -252,8 +462,8 @@ async def test_a_failing_step_fails_the_build_in_the_tools_own_words(workshop: W
     built = await workshop.build({"Dockerfile": dockerfile})
     assert (built.end.cause, built.end.exit_code, built.result) == (ExitCause.EXITED, 1, None)
     assert any("no such package" in line and "error" in line.lower() for line in built.log[:-1])
-    assert built.log[-1].startswith(
-        "Build failed: Step 2/3 failed with exit code 2: RUN pip install"
+    assert re.match(
+        r"Build failed: Step 2/\d failed with exit code [12]: RUN pip install", built.log[-1]
     )
 
 
@@ -261,10 +471,13 @@ async def test_a_failing_step_fails_the_build_in_the_tools_own_words(workshop: W
     ("files", "message"),
     [
         ({}, "There is nothing to build"),
-        ({"Dockerfile": "RUN true"}, "only ARG may come before FROM"),
-        ({"Dockerfile": "FROM x\nCOPY nothing.txt ./"}, "COPY: nothing.txt is not there"),
-        ({"Dockerfile": "FROM x\nCOPY ../../../../etc/passwd ./"}, "is not there"),
-        ({"Dockerfile": "FROM x\nFETCH a"}, "line 2: unknown instruction 'FETCH'"),
+        ({"Dockerfile": "RUN true"}, "only ARG may come before FROM|no build stage"),
+        (
+            {"Dockerfile": "FROM x\nCOPY nothing.txt ./"},
+            "COPY: nothing.txt is not there|stat nothing.txt",
+        ),
+        ({"Dockerfile": "FROM x\nCOPY ../../../../etc/passwd ./"}, "is not there|forbidden path"),
+        ({"Dockerfile": "FROM x\nFETCH a"}, "line 2: unknown instruction:? '?FETCH"),
         ({".actor/actor.json": "{"}, "actor.json is not valid JSON"),
         ({".actor/INPUT_SCHEMA.json": "{}", "main.py": ""}, "nput schema is not valid"),
         ({"package.json": "[]"}, "package.json must hold a JSON object"),
@@ -275,7 +488,7 @@ async def test_what_cannot_be_built_is_refused_in_the_last_line(
 ):
     built = await workshop.build(files or {"notes.txt": ""})
     assert built.end.exit_code == 1
-    assert message in built.log[-1]
+    assert re.search(message, built.log[-1])
 
 
 async def test_the_definition_is_read_with_its_schemas_in_place(workshop: Workshop):
@@ -343,9 +556,11 @@ async def test_the_servers_environment_does_not_reach_steps(
     monkeypatch.setenv("UV_HTTP_TIMEOUT", "77")
     built = await workshop.build({"Dockerfile": SHELL + "RUN env\nCMD true"}, use_cache=False)
     assert not any("SECRET_OF_SERVER" in line for line in built.log)
-    assert "UV_HTTP_TIMEOUT=77" in built.log
+    if workshop.builder.name == "process":  # in an image nothing of this machine's is known
+        assert "UV_HTTP_TIMEOUT=77" in built.log
 
 
+@INTERPRETING
 async def test_links_made_by_a_step_lead_nowhere_outside(workshop: Workshop, tmp_path: Path):
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -356,6 +571,7 @@ async def test_links_made_by_a_step_lead_nowhere_outside(workshop: Workshop, tmp
     assert list(victim.iterdir()) == []
 
 
+@INTERPRETING
 @pytest.mark.parametrize("name", ["home/actor", "tmp"])
 async def test_no_copied_link_takes_the_place_of_a_folder_of_the_sandbox(
     workshop: Workshop, name: str
@@ -371,7 +587,8 @@ async def test_no_copied_link_takes_the_place_of_a_folder_of_the_sandbox(
 
 async def test_what_a_run_writes_is_gone_in_the_next(workshop: Workshop):
     files = {
-        "Dockerfile": SHELL + "CMD cat new data; echo x > new && echo y >> data",
+        "Dockerfile": PYTHON
+        + "COPY --chown=myuser:myuser . ./\nCMD cat new data; echo x > new && echo y >> data",
         "data": "given\n",
         "new": "",
     }
@@ -380,6 +597,7 @@ async def test_what_a_run_writes_is_gone_in_the_next(workshop: Workshop):
     assert (await workshop.start(built))[1] == ["given"]
 
 
+@INTERPRETING
 async def test_a_later_step_does_not_change_what_an_earlier_build_kept(workshop: Workshop):
     first = SHELL.replace("COPY . ./", "COPY a.txt ./") + "RUN sleep 0.3 && echo kept > state\n"
     changing = {
@@ -408,7 +626,7 @@ async def test_an_interrupted_build_can_be_started_again(workshop: Workshop):
 
 async def test_removing_a_build_leaves_nothing_and_can_be_repeated(workshop: Workshop):
     built = await workshop.build({"main.py": ""})
-    workshop.builder.remove(built.folder)
-    workshop.builder.remove(built.folder)
+    await asyncio.to_thread(workshop.builder.remove, built.folder)
+    await asyncio.to_thread(workshop.builder.remove, built.folder)
     assert not built.folder.exists()
     assert workshop.builder.result(built.folder) is None

@@ -18,6 +18,8 @@ from tests.server import free_port
 
 from .conftest import Stage, Watcher
 
+pytestmark = pytest.mark.xdist_group("docker")
+
 
 def processes_with(text: str) -> list[str]:
     """Command lines on this machine that contain `text`, except our own."""

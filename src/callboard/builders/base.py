@@ -107,4 +107,7 @@ class Builder(ABC):
 
     @abstractmethod
     def remove(self, build_dir: Path) -> None:
-        """Reclaim everything the build left. Harmless when already gone."""
+        """Reclaim everything the build left. Harmless when already gone. Blocks: to be called in a thread.
+
+        What cannot be reclaimed now stays, and its folder with it, to be tried again.
+        """
