@@ -18,9 +18,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | system
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-.PHONY: system
+.PHONY: system test-system
 system:
 	@PYTHON=$(PYTHON) sh scripts/system-packages.sh
+test-system:
+	@PYTHON=$(PYTHON) sh scripts/system-packages.sh tests
 
 tests/clients/%/node_modules/.installed: tests/clients/%/package-lock.json
 	@if command -v npm >/dev/null; then cd $(<D) && npm ci --silent --no-audit --no-fund; else mkdir -p $(@D); fi
@@ -32,7 +34,7 @@ demo: $(VENV)/.installed ## Push, build and run a sample Actor on a throwaway se
 up: $(VENV)/.installed ## Start a server with its data in ./data; ARGS="--port 9000"
 	$(BIN)/callboard up --data-dir data $(ARGS)
 
-test: $(VENV)/.installed $(NODE_CLIENTS) ## Run all tests; ARGS="-k runs" narrows them
+test: $(VENV)/.installed $(NODE_CLIENTS) | test-system ## Run all tests; ARGS="-k runs" narrows them
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.installed ## Lint, types, import order, generated docs

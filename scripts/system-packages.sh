@@ -1,8 +1,11 @@
 #!/bin/sh
 # Installs the system packages that isolation and set-up need, where that may be done; else names them in one line.
+# With the argument `tests`, also those that only tests need.
 set -u
 missing=""
-for pair in bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git; do
+wanted="bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git"
+[ "${1:-}" = tests ] && wanted="$wanted chromium:chromium"
+for pair in $wanted; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 "${PYTHON:-python3}" -c "import ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
