@@ -11,7 +11,7 @@ import pytest
 from tests.actors import ActorMaker
 from tests.clients.mcp_client import McpSession, mcp_session
 from tests.clients.node_tools import MCP_SERVER, environment, find_node, needs
-from tests.server import Client
+from tests.server import Client, Server
 
 pytestmark = [needs(MCP_SERVER), pytest.mark.xdist_group("cli")]
 
@@ -47,11 +47,13 @@ async def adder(actors: ActorMaker) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def connected(api: Client, home: Path, *tools: str) -> AsyncGenerator[McpSession]:
+async def connected(
+    api: Client, home: Path, *tools: str, token: str | None = None
+) -> AsyncGenerator[McpSession]:
     variables = environment(
         home,
         home / "compiled",
-        APIFY_TOKEN=api.token or "",
+        APIFY_TOKEN=token or api.token or "",
         APIFY_API_BASE_URL=api.url,
         TELEMETRY_ENABLED="false",
     )
@@ -113,3 +115,17 @@ async def test_actors_and_storages_are_found(api: Client, adder: dict[str, Any],
     assert "things" in str(datasets)
     assert missing["isError"]
     assert adder["title"] == "Adder"
+
+
+async def test_a_token_that_only_runs_actors_is_enough(
+    server: Server, api: Client, adder: dict[str, Any], tmp_path: Path
+):
+    async with server.accounts() as accounts:
+        scopes = ["actors:read", "actors:run"]
+        token = await accounts.create_token(api.username, scopes=scopes)
+    async with connected(api, tmp_path, "actors", f"{api.username}/adder", token=token) as session:
+        result = await session.tool(f"{api.username}--adder", numbers=[1, 2])
+        assert not result.get("isError"), result
+        dataset = result["structuredContent"]["storages"]["datasets"]["default"]["id"]
+    items = await api.get(f"/v2/datasets/{dataset}/items")
+    assert items.json == [{"sum": 3}]

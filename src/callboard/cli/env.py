@@ -53,7 +53,8 @@ export APIFY_API_BASE_URL={url}
 export APIFY_API_PUBLIC_BASE_URL={url}
 {_proxy_settings(base_url)}
 
-# apify-cli, kept from calling other servers
+# apify-cli, kept from calling other servers. It has to log in once:
+#   apify login -t "$APIFY_TOKEN"
 export APIFY_CLIENT_BASE_URL={url}
 export APIFY_CONSOLE_URL={console}
 export APIFY_CLI_DISABLE_TELEMETRY=1
