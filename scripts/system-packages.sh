@@ -4,11 +4,13 @@
 set -u
 missing=""
 wanted="bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git"
-[ "${1:-}" = tests ] && wanted="$wanted chromium:chromium"
+[ "${1:-}" = tests ] && wanted="$wanted chromium:chromium dockerd:docker.io"
 for pair in $wanted; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 "${PYTHON:-python3}" -c "import ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
+# Images for tests are made of installed packages.
+[ "${1:-}" = tests ] && ! dpkg -s python3-venv >/dev/null 2>&1 && missing="$missing python3-venv"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing system packages:$missing"

@@ -110,7 +110,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileGroupSch
 def pytest_report_header() -> list[str]:
     missing = [
         program
-        for program in ("bwrap", "node", "npm", "nft")
+        for program in ("bwrap", "node", "npm", "nft", "dockerd")
         if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
     ]
     return (

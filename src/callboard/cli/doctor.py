@@ -22,6 +22,7 @@ from callboard.cli.failures import run
 from callboard.cli.machine import (
     TOOLS,
     available_memory_mbytes,
+    engine_version,
     existing_part,
     tool_version,
     why_not_writable,
@@ -50,6 +51,8 @@ class Report:
     rungs: Mapping[str, str]
     notes: tuple[str, ...]
     tools: Mapping[str, str | None]
+    engine: str | None
+    """What answers at the container engine's address."""
     data_dir: str
     free_disk_mbytes: int
     memory_mbytes: int
@@ -79,15 +82,18 @@ def doctor(
 
 async def examine(settings: Settings) -> Report:
     """Takes about a second. Leaves nothing behind."""
+    from callboard.executors.docker.engine import default_url
     from callboard.jobs.machine import machine_memory_mbytes
 
-    (rungs, notes, failure), versions = await asyncio.gather(
-        _isolation(settings), asyncio.gather(*map(tool_version, TOOLS))
+    url = settings.docker_url or default_url(os.environ)
+    (rungs, notes, failure), versions, engine = await asyncio.gather(
+        _isolation(settings), asyncio.gather(*map(tool_version, TOOLS)), engine_version(url)
     )
     folder = existing_part(settings.data_dir)
     return Report(
         rungs=rungs,
         notes=notes,
+        engine=engine,
         tools={tool.name: version for tool, version in zip(TOOLS, versions, strict=True)},
         data_dir=str(settings.data_dir),
         free_disk_mbytes=shutil.disk_usage(folder).free // 2**20,
@@ -100,23 +106,22 @@ async def examine(settings: Settings) -> Report:
 
 async def _isolation(settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...], str]:
     """Rungs, notes, and why there is neither."""
-    from callboard.executors.process import LauncherFailed, Options, ProcessExecutor
+    from callboard.backends import choose
+    from callboard.executors.docker.executor import DockerFailed
+    from callboard.executors.process import LauncherFailed
 
-    options = Options(
-        api_port=_free_port(),
-        allow_local_network=settings.allow_local_network,
-        allow_unsandboxed=settings.allow_unsandboxed,
-    )
     with tempfile.TemporaryDirectory(prefix="callboard-doctor-") as folder:
-        executor = ProcessExecutor(Path(folder), options)
+        backends = choose(settings, Path(folder), api_port=_free_port())
         try:
-            await executor.open(_Nobody())
+            await backends.open(_Nobody())
         except LauncherFailed as error:
-            return {}, (), str(error)
+            return {}, (), f"The launcher of runs cannot be started: {error}"
+        except DockerFailed as error:
+            return {}, (), f"The container engine cannot be used: {error}"
         try:
-            return executor.rungs(), executor.notes, ""
+            return backends.runs.rungs(), backends.runs.notes, ""
         finally:
-            await executor.close(stop_jobs=True)
+            await backends.close(stop_jobs=True)
 
 
 def _free_port() -> int:
@@ -137,7 +142,7 @@ class _Nobody:
 def _problems(settings: Settings, rungs: Mapping[str, str], failure: str) -> list[str]:
     problems: list[str] = []
     if failure:
-        problems.append(f"The launcher of runs cannot be started: {failure}")
+        problems.append(failure)
     if rungs.get("filesystem") == "none" and not settings.allow_unsandboxed:
         problems.append(
             "There is no sandbox here, so no Actor is run. Install bubblewrap, or set "
@@ -155,6 +160,7 @@ def _show(report: Report) -> None:
         print(f"  {note}")
     print("\nPrograms")
     show_columns((tool.name, report.tools[tool.name] or "-", tool.use) for tool in TOOLS)
+    print(f"\nContainer engine\n  {report.engine or 'none answers'}")
     print("\nMachine")
     available = report.available_memory_mbytes
     free_now = "" if available is None else f"; {available} MB are free now"

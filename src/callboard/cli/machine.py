@@ -66,6 +66,20 @@ def _own_uv() -> str:
     return find_uv_bin()
 
 
+async def engine_version(url: str) -> str | None:
+    """Name, version and address of the container engine; None when none answers there."""
+    from callboard.executors.docker.engine import Engine, EngineGone, EngineRefused
+
+    try:
+        async with Engine(url) as engine, asyncio.timeout(_TOOL_SECS):
+            version = await engine.ask("GET", "/version")
+    except (EngineGone, EngineRefused, TimeoutError, ValueError):
+        return None
+    names = [component["Name"] for component in version.get("Components") or ()]
+    name = names[0] if names else "Engine"
+    return f"{name} {version['Version']} (API {version['ApiVersion']}) at {url}"
+
+
 def existing_part(path: Path) -> Path:
     """The path itself, or the nearest one above it that exists."""
     return next(part for part in (path, *path.parents) if part.exists())
