@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.sdk import PYTHON_FILES, SdkActors, needs_browser, needs_node
 from tests.e2e.sites import serving
 
-pytestmark = pytest.mark.xdist_group("sdk")
+pytestmark = pytest.mark.xdist_group("templates")
 
 PYTHON_DOCKERFILE = """\
 # A comment before anything else

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from callboard.builders.process import overlays, tree
+from callboard.builders.process import overlays, system, tree
 from callboard.builders.process.copying import Origin, Placement, digest
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.ignoring import parse_ignore_rules
@@ -200,3 +200,27 @@ def _change_on_overlay(root: Path, layer: Path) -> None:
         fill(merged, "turns")
         (merged / "link").symlink_to("/etc")
     overlays.take_over(layer / "upper", root)
+
+
+def test_only_public_files_of_the_system_are_copied_from_images(tmp_path: Path) -> None:
+    origin = Origin(tmp_path, has_system=True)
+    assert origin.place("/usr/bin/env") == Path("/usr/bin/env").resolve()
+    for hidden in ("/etc/passwd", "/root/.bashrc", "/usr/../etc/passwd", "/usr/lib/ssl/private/x"):
+        assert origin.place(hidden).is_relative_to(tmp_path)
+    (tmp_path / "link").symlink_to("/etc")
+    assert origin.place("/link/passwd").is_relative_to(tmp_path)
+    assert not Origin(tmp_path).place("/usr/bin/env").exists()
+
+
+def test_a_link_in_the_place_of_a_system_folder_is_not_laid_over_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").touch()
+    (root / "etc").symlink_to(tmp_path / "outside")
+    assert not system.is_layered(root)
+    (root / "usr/share").mkdir(parents=True)
+    for path in system.layer_folders(root):
+        assert (root / path[1:]).is_dir()
+        assert not (root / path[1:]).is_symlink()
+    assert (tmp_path / "outside/secret").exists()

@@ -35,9 +35,8 @@ class Origin:
         """Where the absolute path of the origin lies on the host."""
         place = tree.resolve(self.root, path, follow_last=follow_last)
         if self.has_system and not os.path.lexists(place):
-            inside = "/" + str(place.relative_to(self.root))
-            if inside.startswith(_SYSTEM):
-                return Path(inside).resolve() if follow_last else Path(inside)
+            inside = Path("/", place.relative_to(self.root))
+            return _of_the_system(inside, follow_last=follow_last) or place
         return place
 
     def matches(self, patterns: Sequence[str]) -> list[str]:
@@ -86,10 +85,30 @@ class Origin:
             name = f"{relative}{entry.name}"
             is_folder = entry.is_dir(follow_symlinks=False)
             full = posixpath.join(match, name)[1:]
+            if not folder.is_relative_to(self.root) and not _is_public(entry.path):
+                continue
             if not self.rules.ignores(full) and not self.excluded.ignores(name):
                 yield name, Path(entry.path)
             if is_folder:
                 yield from self._walk(Path(entry.path), match, name + "/")
+
+
+def _of_the_system(path: Path, *, follow_last: bool) -> Path | None:
+    """Where a path of the host's system leads, if what is there is for everybody to read."""
+    if not str(path).startswith(_SYSTEM):
+        return None
+    real = path.resolve() if follow_last else path.parent.resolve() / path.name
+    return real if real.is_relative_to("/usr") and _is_public(real) else None
+
+
+def _is_public(path: str | Path) -> bool:
+    """Whether everybody may read it; for a folder, also look in."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    wanted = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+    return mode & wanted == wanted
 
 
 def _compiled(segment: str) -> re.Pattern[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.builders.base import Image, ImageMount
-from callboard.builders.process import overlays, python_env, system, tree
+from callboard.builders.process import python_env, system, tree
 from callboard.builders.process.actions import StagePlan
 from callboard.builders.process.bases import Base
 from callboard.builders.process.toolbox import interpreter_mounts
@@ -94,17 +94,15 @@ def _add_python_name(finished: Finished) -> None:
 
 def _system_mounts(root: Path) -> Iterator[ImageMount]:
     """What the Actor has of its own in folders of the host's."""
-    if system.is_layered(root) and overlays.available():
-        for path in ("/usr", "/etc"):
-            tree.make_directory(root, path)
-            yield ImageMount(_source(path), path, MountMode.LAYER)
+    for path in system.layer_folders(root):
+        yield ImageMount(_source(path), path, MountMode.LAYER)
 
 
 def _mounts(finished: Finished, cwd: str, *, with_environment: bool) -> Iterator[ImageMount]:
     base, root = finished.base, finished.root
     own_cwd = can_be_mounted(cwd)
     around = [*interpreter_mounts(base.interpreters), *([cwd] if own_cwd else [])]
-    layered = any(mount.mode == MountMode.LAYER for mount in _system_mounts(root))
+    layered = bool(system.layer_folders(root))
     for part in parts(root, around=around):
         if layered and part.path.startswith("/etc/"):
             continue

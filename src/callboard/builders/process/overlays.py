@@ -62,7 +62,7 @@ def _mount(merged: Path, lowers: Sequence[Path], above: Mapping[str, Path]) -> G
     opened: list[int] = []
 
     def name_of(path: Path) -> str:
-        opened.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
+        opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
         return f"/proc/self/fd/{opened[-1]}"
 
     try:

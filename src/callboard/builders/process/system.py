@@ -9,7 +9,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -86,8 +86,30 @@ def can_be_changed() -> bool:
 def is_layered(root: Path) -> bool:
     """Whether the tree holds files for the host's own folders. None of them has the loader load what it names."""
     _drop_preloading(root)
-    etc = root / "etc"
-    return (etc.is_dir() and any(os.scandir(etc))) or any(_system_entries(root))
+    return bool(_names(root / "etc")) or any(
+        name not in LEFT_TO_THE_STAGE and os.path.lexists(f"/usr/{name}")
+        for name in _names(root / "usr")
+    )
+
+
+def layer_folders(root: Path) -> list[str]:
+    """The host's folders, by path, that an Actor sees those of the tree laid over: none, or two.
+
+    Both are then real folders of the tree, whatever a link has led to there.
+    """
+    if not is_layered(root) or not overlays.available():
+        return []
+    for name in ("usr", "etc"):
+        place = root / name
+        if place.is_symlink() or not place.is_dir():
+            tree.remove(place)
+            place.mkdir()
+    return ["/usr", "/etc"]
+
+
+def _names(folder: Path) -> list[str]:
+    """What a folder of the tree holds, nothing if it is a link: that would be followed outside of the stage."""
+    return os.listdir(folder) if folder.is_dir() and not folder.is_symlink() else []
 
 
 def _drop_preloading(root: Path) -> None:
@@ -95,14 +117,6 @@ def _drop_preloading(root: Path) -> None:
     etc = root / "etc"
     if etc.is_dir() and not etc.is_symlink():
         tree.remove(etc / "ld.so.preload")
-
-
-def _system_entries(root: Path) -> Iterable[str]:
-    usr = root / "usr"
-    names = os.listdir(usr) if usr.is_dir() else []
-    return [
-        name for name in names if name not in LEFT_TO_THE_STAGE and os.path.lexists(f"/usr/{name}")
-    ]
 
 
 def forget_packages(root: Path) -> None:

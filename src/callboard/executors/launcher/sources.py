@@ -70,7 +70,8 @@ def _opened(paths: Iterable[Path]) -> Generator[list[str]]:
     fds: list[int] = []
     try:
         for path in paths:
-            fds.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            fds.append(os.open(path, flags))
         yield [f"/proc/self/fd/{fd}" for fd in fds]
     finally:
         for fd in fds:
