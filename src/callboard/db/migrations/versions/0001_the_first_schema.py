@@ -324,7 +324,16 @@ def upgrade() -> None:
             sqlite_where=sa.text("name IS NOT NULL AND deleted_at IS NULL"),
             postgresql_where=sa.text("name IS NOT NULL AND deleted_at IS NULL"),
         )
-        batch_op.create_index("storages_user", ["user_id", "kind", "created_at"], unique=False)
+        batch_op.create_index(
+            "storages_named",
+            ["user_id", "kind", "deleted_at", "pk", "name"],
+            unique=False,
+            sqlite_where=sa.text("name IS NOT NULL AND deleted_at IS NULL"),
+            postgresql_where=sa.text("name IS NOT NULL AND deleted_at IS NULL"),
+        )
+        batch_op.create_index(
+            "storages_user", ["user_id", "kind", "deleted_at", "pk"], unique=False
+        )
 
     op.create_table(
         "tokens",
