@@ -167,8 +167,8 @@ async def test_a_job_over_its_memory_is_killed_whole_and_its_log_says_so(
 async def test_a_job_over_its_disk_space_is_killed_and_its_log_says_so(
     stage: Stage, how: str, where: str
 ):
-    if stage.executor.rungs()["disk"] == "none":
-        pytest.skip("disk space of jobs is not limited here")
+    if stage.executor.rungs()["disk"] in ("none", "measured (soft)"):
+        pytest.skip("disk space of jobs is not limited to the byte here")
     (stage.work / "source").mkdir()
     mount = Mount(stage.work / "source", "/work", MountMode.OVERLAY)
     spec = stage.spec("fills_disk.py", how, where, memory_mbytes=64)

@@ -78,7 +78,10 @@ def _host_config(
             for mount in spec.mounts
             if mount.mode is not MountMode.OVERLAY
         ],
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "Ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": spec.disk_bytes, "Hard": spec.disk_bytes},
+        ],
         "LogConfig": {
             "Type": log_driver,
             "Config": {"max-size": f"{_LOG_FILE_MBYTES}m", "max-file": "2"},

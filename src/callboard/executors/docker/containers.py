@@ -66,7 +66,7 @@ class Containers:
             image_variables=await self._variables_of(spec.image),
         )
         if shield.can_limit_disk:
-            config = with_disk_limit(config, 2 * spec.memory_mbytes)
+            config = with_disk_limit(config, spec.disk_mbytes)
         name = f"callboard-{self._instance}-{spec.job_id}"
         try:
             made = await self._engine.ask(

@@ -172,9 +172,10 @@ class DockerExecutor(Executor):
         folder = self._folders.folder(spec.job_id)
         try:
             await asyncio.to_thread(_begin_log, spec.log_path)
-            await asyncio.to_thread(folder.create, JobRecord.of(spec))
+            record = JobRecord.of(spec, weigh=not self._shield.can_limit_disk)
+            await asyncio.to_thread(folder.create, record)
             container_id = await self._containers.create(spec, self._shield)
-            job = self._job(folder, JobRecord.of(spec), container_id)
+            job = self._job(folder, record, container_id)
             await asyncio.to_thread(folder.note_start)
             await self._containers.start(container_id, spec)
             self._drive(job, folder, millis_of((await job.look())["State"]["StartedAt"]))

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from callboard.executors.base import Exit, ExitCause, Stats
+from callboard.executors.docker.container import MIB
 from callboard.executors.docker.engine import Engine, EngineGone, EngineRefused, path_of
 from callboard.executors.docker.figures import Figures
 from callboard.executors.docker.follower import Follower
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 _RETRY_SECS = (0.1, 0.5, 2.0, 5.0)
 _MEASURE_AFTER_SECS = 0.5
+_WEIGH_EVERY_SECS = 2.0
 _LAST_ENTRIES = 500
 """Looked at again when a container is over: an engine that is followed may keep the last line to itself."""
 _LOG_END_SECS = 20.0
@@ -71,6 +73,7 @@ class ContainerJob:
         log_path = Path(self.record.log_path)
         follower = Follower(self._folder.path, log_path, self.record.secrets, self._grew)
         measuring = asyncio.create_task(self._measure(self._figures))
+        weighing = asyncio.create_task(self._weigh())
         copying = asyncio.create_task(self._copy_log(follower))
         try:
             state = await self._until_over()
@@ -78,9 +81,9 @@ class ContainerJob:
             end = self._judged(state, started_at_millis, follower.last_line)
             follower.close(self._last_words(end.cause))
         finally:
-            for task in (measuring, copying):
+            for task in (measuring, weighing, copying):
                 task.cancel()
-            await asyncio.gather(measuring, copying, return_exceptions=True)
+            await asyncio.gather(measuring, weighing, copying, return_exceptions=True)
             self._let_go()
         return end
 
@@ -188,6 +191,16 @@ class ContainerJob:
                             self._measured(stats)
             await asyncio.sleep(1)
 
+    async def _weigh(self) -> None:
+        """Hold it to its disk space, where the engine does not: look what it has written now and then."""
+        path = path_of("containers", self.container_id, "json")
+        while self.record.disk_mbytes:
+            await asyncio.sleep(_WEIGH_EVERY_SECS)
+            with suppress(EngineGone, EngineRefused):
+                seen = await self._engine.ask("GET", path, params={"size": "1"})
+                if int(seen.get("SizeRw") or 0) > self.record.disk_mbytes * MIB:
+                    await self.end_by(ExitCause.OUT_OF_DISK)
+
     def _judged(
         self, state: Mapping[str, Any] | None, started_at_millis: int, last_line: str
     ) -> Exit:
@@ -219,6 +232,8 @@ class ContainerJob:
         """A limit that ended the job names itself in its log."""
         if cause is ExitCause.OUT_OF_MEMORY:
             return f"Memory limit of {self.record.memory_mbytes} MB exceeded, the job was stopped."
+        if cause is ExitCause.OUT_OF_DISK:
+            return f"Disk limit of {self.record.disk_mbytes} MB exceeded, the job was stopped."
         if cause is ExitCause.TIMEOUT:
             return f"The job reached its timeout of {self.record.timeout_secs:g} s, stopping it."
         return ""

@@ -33,9 +33,11 @@ class JobRecord(msgspec.Struct, frozen=True):
     timeout_secs: float | None
     secrets: tuple[str, ...]
     noted_at_millis: int
+    disk_mbytes: int = 0
+    """What is held to by looking; 0 where the engine does it."""
 
     @classmethod
-    def of(cls, spec: LaunchSpec) -> "JobRecord":
+    def of(cls, spec: LaunchSpec, *, weigh: bool) -> "JobRecord":
         return cls(
             spec.job_id,
             str(spec.log_path),
@@ -44,6 +46,7 @@ class JobRecord(msgspec.Struct, frozen=True):
             spec.timeout_secs,
             spec.secrets,
             now_millis(),
+            spec.disk_mbytes if weigh else 0,
         )
 
 

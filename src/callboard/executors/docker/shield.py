@@ -38,29 +38,29 @@ async def shield_of(engine: Engine) -> Shield:
         "cpu": groups if info.get("CPUShares", True) else "none",
         "pids": groups if info.get("PidsLimit", True) else "none",
         "kill": "container",
-        "disk": "quota" if can_limit_disk else "none",
+        "disk": "quota" if can_limit_disk else "measured (soft)",
+        "syscalls": "filtered" if _has_seccomp(info) else "none",
     }
     plugins: Mapping[str, list[str] | None] = info.get("Plugins") or {}
     log_driver = BINARY_LOG if BINARY_LOG in (plugins.get("Log") or ()) else JSON_LOG
-    return Shield(rungs, tuple(_notes(info, can_limit_disk)), can_limit_disk, log_driver)
+    return Shield(rungs, tuple(_notes(info)), can_limit_disk, log_driver)
 
 
 def _can_limit_disk(info: Mapping[str, Any]) -> bool:
-    """overlay2 can on XFS mounted with project quotas only, which the engine does not tell: so it is not tried."""
+    """overlay2 can on XFS mounted with project quotas only, which the engine does not tell."""
     return info.get("Driver") in _LIMITING_DRIVERS
 
 
-def _notes(info: Mapping[str, Any], can_limit_disk: bool) -> list[str]:
+def _notes(info: Mapping[str, Any]) -> list[str]:
     notes: list[str] = []
-    if not can_limit_disk:
-        notes.append(
-            f"Disk use of runs is not limited: the storage driver {info.get('Driver')} does not do it."
-        )
     if not info.get("MemoryLimit"):
         notes.append("Memory of runs is not limited: the kernel has no memory control groups.")
     elif not info.get("SwapLimit", True):
         notes.append("Runs may swap beyond their memory limit: the kernel does not account swap.")
-    options = [str(option) for option in info.get("SecurityOptions") or ()]
-    if not any("seccomp" in option for option in options):
+    if not _has_seccomp(info):
         notes.append("System calls of runs are not filtered: the engine has no seccomp.")
     return notes
+
+
+def _has_seccomp(info: Mapping[str, Any]) -> bool:
+    return any("seccomp" in str(option) for option in info.get("SecurityOptions") or ())

@@ -1,0 +1,152 @@
+"""What the Docker executor promises beyond the contract: networks, engines that go away, leftovers."""
+
+import asyncio
+import os
+import signal
+import socket
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard.executors.base import ExitCause, LaunchSpec
+from callboard.executors.docker.engine import Engine
+from callboard.executors.docker.executor import DockerExecutor, Options
+from tests.dockerd import Dockerd
+
+from .conftest import Maker, Stage, Watcher
+
+pytestmark = pytest.mark.xdist_group("docker")
+
+
+@pytest.fixture(scope="session")
+def make_executor(dockerd: Dockerd, python_image: str, api_port: int) -> Maker:
+    options = Options(dockerd.url, api_port)
+    return Maker(lambda folder: DockerExecutor(folder, options), python_image)
+
+
+async def asked(dockerd: Dockerd, path: str) -> Any:
+    async with Engine(dockerd.url) as engine:
+        return await engine.ask("GET", path)
+
+
+async def test_a_job_reaches_the_api_and_nothing_else_near_it(stage: Stage):
+    if stage.executor.rungs()["network"] != "docker-bridge+nftables":
+        pytest.skip("no rules can be loaded here")
+    gateway = stage.executor.gateway_address
+    other = stage.spec("serves.py", "0.0.0.0", "4321", "hello")
+    handle = await stage.executor.start(other)
+    await stage.until_logged(other, "listening")
+    with socket.create_server(("0.0.0.0", 0)) as service:
+        closed = [
+            f"{gateway}:{service.getsockname()[1]}",
+            f"{handle['address']}:4321",
+            "169.254.169.254:80",
+        ]
+        targets = [stage.executor.api_address, *closed]
+        _, log = await stage.run(stage.spec("reaches.py", *targets))
+    await stage.executor.stop(handle)
+    assert log[0] == f"{targets[0]} reached"
+    assert [line.split()[:2] for line in log[1:]] == [[target, "refused"] for target in closed]
+
+
+async def test_a_job_runs_without_rights_to_gain_or_keep(stage: Stage):
+    script = "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; id -u; ulimit -c"
+    _, log = await stage.run(stage.spec("/bin/sh", "-c", script))
+    assert [line.split()[-1] for line in log] == ["0" * 16, "0" * 16, "1", "2", "64484", "0"]
+
+
+class SmallDisk(LaunchSpec):
+    """The engine of the tests keeps files in memory, so the limit of that must not come first."""
+
+    @property
+    def disk_mbytes(self) -> int:
+        return 32
+
+
+async def test_a_job_that_keeps_too_many_files_is_stopped(stage: Stage):
+    spec = stage.spec("fills_disk.py", "files", "/tmp", memory_mbytes=1024)
+    small = SmallDisk(**{field.name: getattr(spec, field.name) for field in fields(spec)})
+    end, log = await stage.run(small)
+    assert end.cause is ExitCause.OUT_OF_DISK
+    assert log[-1] == "ACTOR: Disk limit of 32 MB exceeded, the job was stopped."
+
+
+async def test_a_forgotten_jobs_container_is_removed(own_stage: Stage, dockerd: Dockerd):
+    spec = own_stage.spec("/bin/true")
+    handle = await own_stage.executor.start(spec)
+    await own_stage.wait(handle)
+    await own_stage.executor.forget(handle)
+    await own_stage.executor.close(stop_jobs=False)
+    listed = await asked(dockerd, "/containers/json?all=1")
+    assert spec.job_id not in [one["Labels"].get("callboard.job") for one in listed]
+    await own_stage.executor.open(own_stage.watcher)
+
+
+async def test_a_container_that_somebody_removes_makes_a_lost_job(
+    own_stage: Stage, dockerd: Dockerd
+):
+    spec = own_stage.spec("/bin/sleep", "60")
+    handle = await own_stage.executor.start(spec)
+    async with Engine(dockerd.url) as engine:
+        name = f"callboard-{instance(own_stage)}-{spec.job_id}"
+        await engine.ask("DELETE", f"/containers/{name}", params={"force": "1"})
+    end = await own_stage.wait(handle)
+    assert end.cause in (ExitCause.LOST, ExitCause.EXITED)
+
+
+async def test_a_timeout_that_passes_without_a_server_is_enforced_by_the_next(
+    own_stage: Stage, make_executor: Maker
+):
+    spec = own_stage.spec("/bin/sleep", "60", timeout_secs=1)
+    handle = await own_stage.executor.start(spec)
+    await own_stage.executor.close(stop_jobs=False)
+    await asyncio.sleep(1.2)  # in which nobody is there to look at the clock
+    own_stage.executor = make_executor(own_stage.data_dir)
+    await own_stage.executor.open(Watcher())
+    assert (await own_stage.wait(handle)).cause is ExitCause.TIMEOUT
+
+
+async def test_what_is_printed_without_a_server_is_in_the_log_once_one_is_back(
+    own_stage: Stage, make_executor: Maker
+):
+    script = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.25; done"
+    spec = own_stage.spec("/bin/sh", "-c", script)
+    handle = await own_stage.executor.start(spec)
+    await own_stage.until_logged(spec, "line 2")
+    await own_stage.executor.close(stop_jobs=False)
+    await asyncio.sleep(0.8)  # in which lines are printed to nobody
+    own_stage.executor = make_executor(own_stage.data_dir)
+    await own_stage.executor.open(Watcher())
+    assert (await own_stage.wait(handle)).exit_code == 0
+    assert own_stage.log(spec) == [f"line {i}" for i in range(1, 9)]
+
+
+async def test_a_spec_without_an_image_is_refused_in_words(stage: Stage):
+    end, _ = await stage.run(replace(stage.spec("/bin/true"), image=None))
+    assert end.cause is ExitCause.NOT_STARTED
+    assert "build it again" in end.detail
+
+
+async def test_an_image_that_is_gone_is_said_to_be_the_reason(stage: Stage):
+    end, _ = await stage.run(replace(stage.spec("/bin/true"), image="callboard/nosuch:image"))
+    assert end.cause is ExitCause.NOT_STARTED
+    assert "No such image" in end.detail
+
+
+async def test_jobs_of_an_engine_that_stops_for_a_while_go_on(stage: Stage, dockerd: Dockerd):
+    spec: LaunchSpec = stage.spec("/bin/sh", "-c", "echo begun; sleep 1; echo done")
+    handle = await stage.executor.start(spec)
+    await stage.until_logged(spec, "begun")
+    os.kill(dockerd.pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(1.5)  # the engine sees nothing of what happens meanwhile
+    finally:
+        os.kill(dockerd.pid, signal.SIGCONT)
+    assert (await stage.wait(handle)).exit_code == 0
+    assert stage.log(spec) == ["begun", "done"]
+
+
+def instance(stage: Stage) -> str:
+    return Path(stage.data_dir, "docker", "instance").read_text()
