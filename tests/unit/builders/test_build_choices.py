@@ -11,7 +11,13 @@ from callboard.builders.process.chromium import CHROMIUM
 from callboard.builders.process.defaults import default_dockerfile
 from callboard.builders.process.downloads import Requirements
 from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.interpreters import browser, nearest_python, node, own_python
+from callboard.builders.process.interpreters import (
+    browser,
+    nearest_node,
+    nearest_python,
+    node,
+    own_python,
+)
 from callboard.builders.process.registries import passed_environment, read_registries
 
 
@@ -133,6 +139,20 @@ def test_any_other_image_is_the_machines_own_system(image: str) -> None:
     base = base_for(image)
     assert base.implied
     assert base.notes == (f"{image} is taken to be this machine's own system.",)
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(16, 18), (18, 18), (90, 90), (95, 90)])
+def test_the_nearest_node_of_several_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: int, found: int
+) -> None:
+    own = node()
+    if own is None or not 18 < own.version[0] < 90:
+        pytest.skip("needs Node.js and npm")
+    write(tmp_path, {f"versions/node/v{n}.1.0/bin/npm": "" for n in (18, 90)})
+    monkeypatch.setenv("NVM_DIR", str(tmp_path))
+    nearest = nearest_node(wanted)
+    assert nearest is not None
+    assert nearest.version[0] == found
 
 
 def test_only_registry_settings_of_an_environment_are_passed() -> None:

@@ -11,6 +11,7 @@ _PASSED = (
     "HOME",
     "XDG_CONFIG_HOME",
     "PYENV_ROOT",
+    "NVM_DIR",
     "UV_PYTHON_INSTALL_DIR",
     "PIP_CONFIG_FILE",
 )

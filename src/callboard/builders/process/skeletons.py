@@ -55,18 +55,20 @@ class Skeletons:
         self._folder = folder
         self._etc = etc
         self._lock = -1
+        self._state = ""
 
-    def current(self) -> Path:
-        """The one for the host as it is, with `usr`, `etc` and `var`. Stays as long as this process."""
+    def part(self, name: str) -> Path:
+        """That of `usr`, `etc` or `var` for the host as it is. Stays as long as this process."""
         if self._lock < 0:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            self._state = _host_state(self._etc)
             self._prune()
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-        place = self._folder / _host_state(self._etc)
+        place = self._folder / f"{self._state}-{name}"
         if not place.is_dir():
             partial = self._folder / f"{uuid4().hex}.partial"
-            self._make(partial)
+            self._make(name, partial)
             try:
                 partial.rename(place)
             except OSError:  # another build was first
@@ -80,20 +82,24 @@ class Skeletons:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        current = _host_state(self._etc)
         for entry in os.scandir(self._folder):
-            if entry.name not in {"lock", current}:
+            if entry.name != "lock" and not entry.name.startswith(f"{self._state}-"):
                 shutil.rmtree(entry.path, ignore_errors=True)
 
-    def _make(self, place: Path) -> None:
-        place.mkdir()
-        _copy_folders("/usr", place / "usr")
-        self._copy_etc(place / "etc")
-        _copy_var(place / "var")
-        for name, text in _SETTINGS.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_text(text)
-        (place / "usr/sbin/policy-rc.d").chmod(0o755)
+    def _make(self, name: str, place: Path) -> None:
+        match name:
+            case "usr":
+                _copy_folders("/usr", place)
+            case "etc":
+                self._copy_etc(place)
+            case _:
+                _copy_var(place)
+        for path, text in _SETTINGS.items():
+            part, _, inside = path.partition("/")
+            if part == name:
+                (place / inside).parent.mkdir(parents=True, exist_ok=True)
+                (place / inside).write_text(text)
+                (place / inside).chmod(0o755)
         _give_to_root(place)
 
     def _copy_etc(self, target: Path) -> None:

@@ -139,13 +139,13 @@ class HostSystem:
         if not is_layered(root) or not overlays.available():
             yield None
             return
-        skeleton = self._skeletons.current()
+        below = {"usr": Path("/usr"), "etc": self._skeletons.part("etc")}
         with ExitStack() as stack:
             places = {
                 name: stack.enter_context(
-                    overlays.joined(self._lower(root, skeleton, name), self._new_folder())
+                    overlays.joined((*_own(root, name), lower), self._new_folder())
                 )
-                for name in ("usr", "etc")
+                for name, lower in below.items()
             }
             yield SystemFolders(**places)
 
@@ -153,11 +153,10 @@ class HostSystem:
     def changing(self, root: Path, layer: Path) -> Generator[SystemFolders]:
         """The system of a stage for its root. What is written is in `layer/<name>/upper` afterwards."""
         _drop_preloading(root)
-        skeleton = self._skeletons.current()
         with ExitStack() as stack:
             places = {
                 name: stack.enter_context(
-                    overlays.mounted(self._lower(root, skeleton, name), layer / name)
+                    overlays.mounted(self._changeable(root, name), layer / name)
                 )
                 for name in CHANGED
             }
@@ -172,15 +171,19 @@ class HostSystem:
             target = tree.make_directory(root, f"/{name}")
             overlays.take_over(upper, target)
 
-    def _lower(self, root: Path, skeleton: Path, name: str) -> tuple[Path, ...]:
-        own = root / name
-        stage = (own,) if own.is_dir() and not own.is_symlink() else ()
+    def _changeable(self, root: Path, name: str) -> tuple[Path, ...]:
         host = (Path("/usr"),) if name == "usr" else ()
-        return (*stage, skeleton / name, *host)
+        return (*_own(root, name), self._skeletons.part(name), *host)
 
     def _new_folder(self) -> Path:
         self._views += 1
         return self._folder / f"view-{self._views}"
+
+
+def _own(root: Path, name: str) -> tuple[Path, ...]:
+    """The stage's folder of that name, if it has one. What a link leads to is not the stage's."""
+    place = root / name
+    return (place,) if place.is_dir() and not place.is_symlink() else ()
 
 
 def _take_rights(folder: Path) -> None:

@@ -107,6 +107,8 @@ def _unprotected(spec: LaunchSpec, setting: Setting) -> list[str]:
             "running Actors without a sandbox is not allowed, and this machine has none to offer: "
             + setting.ladder.why
         )
+    if setting.system:
+        raise PermissionError("the Actor brings system packages, which it cannot see unsandboxed")
     targets = sorted(((m.target, str(m.source)) for m in setting.mounts), reverse=True)
 
     def on_host(text: str) -> str:
