@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import api, builds, growth, machine, runs, sandbox, storages
+from bench import api, builds, docker, growth, machine, runs, sandbox, storages
 from bench.plan import Plan
 from bench.report import Result
 from bench.server import Server
@@ -21,6 +21,7 @@ GROUPS: dict[str, _Measure] = {
     "api": api.measure,
     "growth": growth.measure,
     "builds": builds.measure,
+    "docker": docker.measure,
 }
 
 

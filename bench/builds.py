@@ -26,10 +26,10 @@ _NODE_DOCKERFILE = (
 
 def measure(server: Server, plan: Plan) -> Iterator[Result]:
     for name, files in _projects(plan).items():
-        yield _twice(server, plan, name, files)
+        yield first_and_again(server, plan, name, files)
 
 
-def _twice(server: Server, plan: Plan, name: str, files: Mapping[str, str]) -> Result:
+def first_and_again(server: Server, plan: Plan, name: str, files: Mapping[str, str]) -> Result:
     built: list[str] = []
     first = Samples([timed(lambda: built.append(server.build(files)))])
     again = Samples([timed(lambda: server.build_again(built[0])) for _ in range(plan.rounds(5))])
@@ -38,16 +38,19 @@ def _twice(server: Server, plan: Plan, name: str, files: Mapping[str, str]) -> R
     return Result(f"{name}, built again / first", again.p50 / first.p50, "x", goal, measured)
 
 
-def _projects(plan: Plan) -> Mapping[str, Mapping[str, str]]:
-    if plan.quick:
-        return {"shell Actor": {"Dockerfile": "FROM debian\nRUN sleep 1\nCMD true\n"}}
+def python_project() -> Mapping[str, str]:
     requirements = f"apify=={importlib.metadata.version('apify')}\ncrawlee[parsel]\n"
-    python = {
+    return {
         "requirements.txt": requirements,
         "Dockerfile": _PYTHON_DOCKERFILE,
         "main.py": SDK_ACTOR,
     }
-    projects: dict[str, Mapping[str, str]] = {"Python SDK Actor": python}
+
+
+def _projects(plan: Plan) -> Mapping[str, Mapping[str, str]]:
+    if plan.quick:
+        return {"shell Actor": {"Dockerfile": "FROM debian\nRUN sleep 1\nCMD true\n"}}
+    projects: dict[str, Mapping[str, str]] = {"Python SDK Actor": python_project()}
     if shutil.which("npm"):
         package = {"dependencies": {"apify": "^3"}, "scripts": {"start": "node main.js"}}
         node = {"package.json": json.dumps(package), "Dockerfile": _NODE_DOCKERFILE, "main.js": ""}

@@ -30,6 +30,9 @@ def clean_environment() -> dict[str, str]:
 class Server:
     """Serves for the time of the block; then nothing of it is left. `data_dir` is on the temporary folder's disk."""
 
+    def __init__(self, **settings: str) -> None:
+        self._settings = {f"CALLBOARD_{name.upper()}": value for name, value in settings.items()}
+
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="callboard-bench-"))
         self.data_dir = self._folder / "data"
@@ -37,6 +40,7 @@ class Server:
         settings = {
             "CALLBOARD_MEMORY_LIMIT_MBYTES": str(_MEMORY_MBYTES),
             "CALLBOARD_LOG_LEVEL": "error",
+            **self._settings,
         }
         self._errors = (self._folder / "errors").open("wb")
         self._process = subprocess.Popen(
