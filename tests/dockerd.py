@@ -12,7 +12,8 @@ from typing import Self
 
 _START_SECS = 40
 _STOP_SECS = 60
-_PREFIX = "callboard-dockerd-"
+_PLACE, _PREFIX = Path("/tmp"), "callboard-dockerd-"
+"""Names of sockets may not be long."""
 
 
 class NoEngine(Exception):
@@ -23,7 +24,7 @@ class Dockerd:
     """`dockerd` on folders and a socket of its own, without rules in the machine's firewall."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_PLACE))
         self._memory = self._folder / "memory"
         self._socket = self._folder / "docker.sock"
         self._log = self._folder / "log"
@@ -50,7 +51,7 @@ class Dockerd:
             raise NoEngine("dockerd is not installed")
         if os.geteuid() != 0:
             raise NoEngine("dockerd needs root")
-        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        for left in _PLACE.glob(f"{_PREFIX}*"):
             _clear_after_the_dead(left)
         # In memory: images are many small files, which are there for minutes only.
         self._memory.mkdir()
