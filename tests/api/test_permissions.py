@@ -1,6 +1,7 @@
 """Who may do what: others' things, things open to all, and what the tokens of runs are good for."""
 
 import base64
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -299,6 +300,53 @@ async def test_a_limited_run_starts_limited_actors_and_reads_their_results(
     dataset = f"/v2/datasets/{run['defaultDatasetId']}/items"
     assert (await limited.get(dataset)).json == [{"got": {}}]
     assert is_denied(await limited.post(dataset, json={}))
+    store = f"/v2/key-value-stores/{run['defaultKeyValueStoreId']}/records/OUTPUT"
+    assert (await limited.get(store)).json == {"done": True}
     assert (await limited.get(f"/v2/logs/{run['id']}")).status == 200
     in_sync = await limited.post(f"{start}/run-sync", params=SMALL, json={})
     assert (in_sync.status, in_sync.json) == (201, {"done": True})
+
+
+def picks(**permissions: list[str]) -> dict[str, str]:
+    """An input schema with a field for each dataset or datasets that may be picked."""
+    fields = {
+        name: {
+            "title": name,
+            "type": "array" if name == "several" else "string",
+            "description": "-",
+            "editor": "resourcePicker",
+            "resourceType": "dataset",
+            "resourcePermissions": allowed,
+        }
+        for name, allowed in permissions.items()
+    }
+    schema = {"title": "T", "type": "object", "schemaVersion": 1, "properties": fields}
+    return {"INPUT_SCHEMA.json": json.dumps(schema)}
+
+
+async def test_a_limited_run_uses_the_storages_that_its_input_picks(
+    server: Server, account: Account
+):
+    files = picks(reads=["READ"], writes=["READ", "WRITE"], several=["READ"])
+    actor = await ActorMaker(account.api).python("time.sleep(60)", files=files, **LIMITED)
+    sets = [(await account.api.post("/v2/datasets")).data["id"] for _ in range(4)]
+    named = account.dataset
+    picked = {"reads": f"~{named['name']}", "writes": sets[0], "several": sets[1:3]}
+    start = f"/v2/acts/{actor['id']}/runs"
+    run = (await account.api.post(start, params=SMALL, json=picked)).data
+    program = Program(account.api, token_of(server, run))
+    for readable in (named["id"], *sets[:3]):
+        assert (await program.get(f"/v2/datasets/{readable}/items")).status == 200
+    assert (await program.post(f"/v2/datasets/{sets[0]}/items", json={})).status == 201
+    for path in (f"/v2/datasets/{named['id']}/items", f"/v2/datasets/{sets[1]}/items"):
+        assert is_denied(await program.post(path, json={}))
+    assert is_denied(await program.get(f"/v2/datasets/{sets[3]}"))
+    # What it has it may hand on to runs that it starts, and no more.
+    handed = {"reads": sets[0], "writes": named["id"], "several": [sets[3]]}
+    child = (await program.post(start, params=SMALL, json=handed)).data
+    started = Program(account.api, token_of(server, child))
+    assert (await started.get(f"/v2/datasets/{sets[0]}/items")).status == 200
+    for path in (f"/v2/datasets/{named['id']}", f"/v2/datasets/{sets[3]}"):
+        assert is_denied(await started.get(path))
+    for one in (run, child):
+        await account.api.post(f"/v2/actor-runs/{one['id']}/abort")

@@ -150,6 +150,7 @@ runs = Table(
     Column("output", Json),
     Column("attempts", Json, nullable=False),
     Column("sandbox", Json),
+    Column("storage_grants", Json),
     # With the account last, so that counting an Actor's or a task's runs reads no rows.
     Index("runs_actor", "actor_id", "started_at", "user_id"),
     Index("runs_user", "user_id", "started_at"),

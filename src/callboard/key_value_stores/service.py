@@ -35,7 +35,7 @@ from callboard.key_value_stores.model import (
 from callboard.key_value_stores.store_schema import find_collection, parse_collections
 from callboard.storages.errors import StorageNotFound
 from callboard.storages.model import Storage, StorageKind
-from callboard.storages.service import Need, StorageService, look_up
+from callboard.storages.service import Need, StorageService, given_to, look_up
 from callboard.usage.meter import Meter, Service
 
 log = structlog.get_logger()
@@ -144,11 +144,12 @@ class KeyValueStoreService(StorageService):
         """`find` for reading and `read_record`, for the price of one look at the database."""
         check_key(key)
 
-        def unit(tx: Connection) -> tuple[Storage | None, Record | None]:
+        def unit(tx: Connection) -> tuple[Storage | None, Record | None, Need | None]:
             found = look_up(tx, self.kind, caller, ref)
-            return found, None if found is None else repository.find(tx, found.pk, key)
+            record = None if found is None else repository.find(tx, found.pk, key)
+            return found, record, given_to(tx, caller, found)
 
-        found, record = await self._db.read(unit)
+        found, record, given = await self._db.read(unit)
         storage = self._allowed(
             found,
             caller,
@@ -157,6 +158,7 @@ class KeyValueStoreService(StorageService):
             signature=signature,
             record_key=key,
             is_granted=is_granted,
+            given=given,
         )
         return await self._opened(storage, record, caller)
 

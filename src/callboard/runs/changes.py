@@ -22,6 +22,7 @@ from callboard.core.errors import InsufficientPermissions
 from callboard.core.jobs import JobStatus
 from callboard.core.vault import Vault
 from callboard.db.base import Database
+from callboard.inputs.input_schema import InputSchema
 from callboard.jobs.admission import MemoryBudget
 from callboard.key_value_stores.model import PreparedRecord
 from callboard.key_value_stores.service import KeyValueStoreService
@@ -35,7 +36,8 @@ from callboard.runs.errors import (
     RunNotFinished,
     RunNotRunning,
 )
-from callboard.runs.input import SentInput, input_for_actor, schema_of
+from callboard.runs.grants import grants_of_input
+from callboard.runs.input import RunInput, SentInput, input_for_actor, schema_of
 from callboard.runs.keys import protected_input
 from callboard.runs.model import Run
 from callboard.runs.options import RequestedOptions, build_ref
@@ -94,23 +96,29 @@ class RunChanges:
         actor, found, run = await self._db.read(
             lambda tx: _metamorph_target(tx, caller, run_id, target, build)
         )
-        record = await self._metamorph_input(actor, found, run, sent)
+        schema = None if found.input_schema is None else schema_of(found.input_schema)
+        run_input = await self._metamorph_input(actor, schema, run, sent)
+        value, record = None, None
+        if run_input is not None:
+            value = run_input.value
+            record = await self._stores.prepare(run_input.body, content_type=run_input.content_type)
 
         def unit(tx: Connection) -> Run:
-            return self._metamorphed(tx, _running(tx, caller, run_id), actor, found, record)
+            run = _running(tx, caller, run_id)
+            level = _lower(run.permission_level, actor.permission_level)
+            grants = grants_of_input(tx, caller, schema, value, level=level)
+            all_grants = {**(run.storage_grants or {}), **(grants or {})} or None
+            run = replace(run, permission_level=level, storage_grants=all_grants)
+            return self._metamorphed(tx, run, actor, found, record)
 
         return await self._replace_program(await self._db.write(unit))
 
     async def _metamorph_input(
-        self, actor: Actor, build: Build, run: Run, sent: SentInput
-    ) -> PreparedRecord | None:
-        schema = None if build.input_schema is None else schema_of(build.input_schema)
-        run_input = await protected_input(
+        self, actor: Actor, schema: InputSchema | None, run: Run, sent: SentInput
+    ) -> RunInput | None:
+        return await protected_input(
             self._db, self._vault, actor, run.user_id, schema, input_for_actor(sent, schema)
         )
-        if run_input is None:
-            return None
-        return await self._stores.prepare(run_input.body, content_type=run_input.content_type)
 
     def _metamorphed(
         self, tx: Connection, run: Run, actor: Actor, build: Build, record: PreparedRecord | None
@@ -132,7 +140,8 @@ class RunChanges:
             run,
             input_key=key,
             metamorphs=[*before, entry],
-            permission_level=_lower(run.permission_level, actor.permission_level),
+            permission_level=run.permission_level,
+            storage_grants=run.storage_grants,
             stats=_counted(run, "metamorph"),
         )
 

@@ -71,6 +71,8 @@ class Run:
     output: dict[str, str] | None
     attempts: Attempts
     sandbox: dict[str, str] | None
+    storage_grants: dict[str, str] | None = None
+    """With limited permissions: `read` or `write` by the ids of storages that its input names."""
 
     @property
     def program(self) -> tuple[str, str]:

@@ -39,6 +39,7 @@ from callboard.runs.errors import (
     RunNotFound,
 )
 from callboard.runs.events import RunEvents
+from callboard.runs.grants import grants_of_input
 from callboard.runs.input import RunInput, schema_of
 from callboard.runs.keys import protected_input
 from callboard.runs.model import STARTED_BY, STARTED_BY_TOKEN, Attempts, Run
@@ -130,7 +131,7 @@ class RunService:
         run_input = await protected_input(
             self._db, self._vault, found, caller.user_id, schema, run_input
         )
-        run = await self._create(caller, found, build, options, run_input, request)
+        run = await self._create(caller, found, build, options, run_input, request, schema)
         self._supervisor.submit(run)
         return run
 
@@ -160,6 +161,7 @@ class RunService:
         options: RunOptions,
         run_input: RunInput | None,
         request: StartRequest,
+        schema: InputSchema | None,
     ) -> Run:
         record = None
         if run_input is not None:
@@ -169,7 +171,9 @@ class RunService:
             storages = create_storages(tx, caller.user_id, actor, build.definition or {})
             run = _new_run(caller, actor, build, options, request, run_input, storages)
             run = replace(
-                run, output=output_of(build.definition or {}, run, urls=self._actor_urls())
+                run,
+                output=output_of(build.definition or {}, run, urls=self._actor_urls()),
+                storage_grants=grants_of_input(tx, caller, schema, value, level=level),
             )
             repository.insert_run(tx, run)
             if record is not None:

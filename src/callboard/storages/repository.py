@@ -129,6 +129,12 @@ def page(
     return Page([_storage(row) for row in rows], total)
 
 
+def grants_of(tx: Connection, run_id: str) -> dict[str, str]:
+    """What the input of a run entitles it to, by the ids of storages."""
+    grants = tx.execute(select(runs.c.storage_grants).where(runs.c.id == run_id))
+    return grants.scalar_one_or_none() or {}
+
+
 def was_started_by(tx: Connection, run_id: str, starter_id: str) -> bool:
     """Whether one run started the other."""
     meta = tx.execute(select(runs.c.meta).where(runs.c.id == run_id)).scalar_one_or_none()

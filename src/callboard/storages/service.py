@@ -59,11 +59,11 @@ class StorageService:
         storage's general access, and by `is_granted`. Raises StorageNotFound or StorageAccessDenied.
         """
 
-        def unit(tx: Connection) -> tuple[Storage | None, bool]:
+        def unit(tx: Connection) -> tuple[Storage | None, Need | None]:
             found = look_up(tx, self.kind, caller, ref)
-            return found, _is_result(tx, caller, found)
+            return found, given_to(tx, caller, found)
 
-        storage, is_result = await self._db.read(unit)
+        storage, given = await self._db.read(unit)
         return self._allowed(
             storage,
             caller,
@@ -71,7 +71,8 @@ class StorageService:
             need,
             signature=signature,
             record_key=record_key,
-            is_granted=is_granted or is_result,
+            is_granted=is_granted,
+            given=given,
         )
 
     def _allowed(
@@ -84,14 +85,16 @@ class StorageService:
         signature: str | None,
         record_key: str | None = None,
         is_granted: bool,
+        given: Need | None,
     ) -> Storage:
         """What `find` decides once it has looked the storage up."""
         if storage is None:
             raise StorageNotFound(self.kind)
-        if caller is not None and _is_usable(caller, storage):
+        if given is Need.WRITE or (caller is not None and _is_usable(caller, storage)):
             return storage
         if need is Need.READ and (
             is_granted
+            or given is Need.READ
             or _is_open(storage, ref)
             or (signature and _is_signed(storage, signature, record_key))
         ):
@@ -255,16 +258,31 @@ def _may_take(caller: Caller, storage: Storage) -> bool:
     return caller.scopes.allow(_SCOPE_KINDS[storage.kind], Action.WRITE, storage.id)
 
 
-def _is_result(tx: Connection, caller: Caller | None, storage: Storage | None) -> bool:
-    """Whether a limited run asks for a storage of a run that it has started."""
-    return (
-        caller is not None
-        and caller.is_limited
-        and caller.run_id is not None
-        and storage is not None
-        and storage.run_id is not None
-        and repository.was_started_by(tx, storage.run_id, caller.run_id)
+def given_to(tx: Connection, caller: Caller | None, storage: Storage | None) -> Need | None:
+    """What a limited run may do with a storage that is not its own.
+
+    It reads the results of runs that it has started, and has what its input was given with.
+    """
+    if caller is None or not caller.is_limited or caller.run_id is None or storage is None:
+        return None
+    if _is_usable(caller, storage) or not caller.owns(storage.user_id):
+        return None
+    if given := repository.grants_of(tx, caller.run_id).get(storage.id):
+        return Need(given)
+    is_result = storage.run_id is not None and repository.was_started_by(
+        tx, storage.run_id, caller.run_id
     )
+    return Need.READ if is_result else None
+
+
+def may_hand_on(tx: Connection, caller: Caller, storage: Storage, need: Need) -> bool:
+    """Whether the caller may give a run that it starts such a right."""
+    if not caller.owns(storage.user_id):
+        return False
+    if caller.scopes is not None and storage.creator != caller.token_id:
+        action = Action.READ if need is Need.READ else Action.WRITE
+        return caller.scopes.allow(_SCOPE_KINDS[storage.kind], action, storage.id)
+    return _is_usable(caller, storage) or given_to(tx, caller, storage) in (need, Need.WRITE)
 
 
 def _is_open(storage: Storage, ref: Ref) -> bool:

@@ -220,6 +220,7 @@ def upgrade() -> None:
         sa.Column("output", callboard.db.types.Json(), nullable=True),
         sa.Column("attempts", callboard.db.types.Json(), nullable=False),
         sa.Column("sandbox", callboard.db.types.Json(), nullable=True),
+        sa.Column("storage_grants", callboard.db.types.Json(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
