@@ -130,7 +130,9 @@ def _node_base(image: str, tag: str, *, packages: tuple[str, ...]) -> Base:
         notes.append(
             f"Warning: Node.js {match[1]} is not installed here; {found.shown} comes nearest."
         )
-    return Base(node=found, env=_env((found,)), node_packages=packages, notes=tuple(notes))
+    # Else npm asks at each start of the Actor whether there is a newer npm, which is megabytes.
+    env = _env((found,)) | {"NPM_CONFIG_UPDATE_NOTIFIER": "false"}
+    return Base(node=found, env=env, node_packages=packages, notes=tuple(notes))
 
 
 def _with_browser(image: str, base: Base) -> Base:
