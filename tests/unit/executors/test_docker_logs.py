@@ -1,0 +1,75 @@
+"""A container's log becomes ours: whole lines, each once, whatever arrives when and whoever is killed in between."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from callboard.executors.docker.cutting import EntryCutter
+from callboard.executors.docker.entries import Entry, EntryReader
+from callboard.executors.docker.follower import Cursor, Position
+
+AT = "2026-01-02T03:04:05.000000001Z"
+LATER = "2026-01-02T03:04:06.999999999Z"
+
+
+def frame(stream: int, content: bytes) -> bytes:
+    return struct.pack(">BxxxL", stream, len(content)) + content
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_entries_are_read_however_they_arrive(size: int):
+    data = frame(1, f"{AT} one\n".encode()) + frame(2, f"{LATER} \xff\n".encode("latin-1"))
+    reader = EntryReader()
+    chunks = [data[at : at + size] for at in range(0, len(data), size)]
+    entries = [entry for chunk in chunks for entry in reader.feed(chunk)]
+    assert entries == [Entry(1, AT, b"one\n"), Entry(2, LATER, b"\xff\n")]
+
+
+def test_lines_have_the_times_the_engine_gave_them():
+    cutter = EntryCutter(())
+    assert cutter.feed(Entry(1, AT, b"one\n")) == b"2026-01-02T03:04:05.000Z one\n"
+    assert cutter.is_between_lines
+
+
+def test_pieces_of_a_line_are_put_together_by_their_stream():
+    cutter = EntryCutter(())
+    assert cutter.feed(Entry(1, AT, b"begun ")) == b""
+    assert cutter.feed(Entry(2, AT, b"other\n")) == b"2026-01-02T03:04:05.000Z other\n"
+    assert not cutter.is_between_lines
+    assert cutter.feed(Entry(1, AT, b"done\n")) == b"2026-01-02T03:04:05.000Z begun done\n"
+
+
+def test_a_piece_of_another_time_begins_a_new_line():
+    cutter = EntryCutter(())
+    cutter.feed(Entry(1, AT, b"first"))
+    assert cutter.feed(Entry(1, LATER, b"second")) == b"2026-01-02T03:04:05.000Z first\n"
+    assert cutter.finish() == b"2026-01-02T03:04:06.999Z second\n"
+
+
+def test_secrets_are_covered_also_across_pieces_and_cuts():
+    cutter = EntryCutter(("hidden-value",))
+    text = b"x" * 65_530 + b"hidden-value" + b"y" * 70_000
+    pieces = [text[at : at + 16_384] for at in range(0, len(text), 16_384)]
+    lines = b"".join(cutter.feed(Entry(1, AT, piece)) for piece in pieces) + cutter.finish()
+    assert b"hidden-value" not in lines.replace(b"\n2026-01-02T03:04:05.000Z ", b"")
+    assert lines.count(b"*") == len("hidden-value")
+
+
+@pytest.mark.parametrize(("written", "expected"), [(b"", "before"), (b"the lines\n", "after")])
+def test_the_log_tells_whether_the_lines_of_the_cursor_were_written(
+    tmp_path: Path, written: bytes, expected: str
+):
+    log = tmp_path / "a.log"
+    log.write_bytes(b"earlier\n")
+    cursor = Cursor(tmp_path / "cursor", log)
+    positions = {"before": Position(AT, 1), "after": Position(LATER, 2)}
+    cursor.save(positions["before"], positions["after"], log.stat().st_size)
+    with log.open("ab") as file:  # unless the server was killed just here
+        file.write(written)
+    assert Cursor(tmp_path / "cursor", log).load() == positions[expected]
+
+
+def test_a_broken_cursor_begins_anew(tmp_path: Path):
+    (tmp_path / "cursor").write_text('{"log_b')
+    assert Cursor(tmp_path / "cursor", tmp_path / "a.log").load() == Position()
