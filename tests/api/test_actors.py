@@ -210,3 +210,24 @@ async def test_a_source_type_of_null_leaves_the_one_there_is(api: Client, actors
             method, f"/v2/actors/{actor['id']}/versions/0.0", json={"sourceType": None}
         )
         assert reply.data["sourceType"] == "SOURCE_FILES"
+
+
+async def test_actors_of_others_are_listed_once_they_have_been_used(
+    api: Client, other: Client, actors: ActorMaker
+):
+    own = await actors.create({"main.sh": ""})
+    public = {"isPublic": True, "title": "T", "categories": ["AI"]}
+    theirs = await ActorMaker(other).shell("true", **public)
+
+    async def listed(**params: str) -> list[str]:
+        page = (await api.get("/v2/acts", params=params)).data
+        assert page["total"] == len(page["items"])
+        return [row["id"] for row in page["items"]]
+
+    assert await listed() == [own["id"]]
+    await api.post(f"/v2/acts/{theirs['id']}/runs", params={"memory": 128, "waitForFinish": 30})
+    assert await listed() == [own["id"], theirs["id"]]
+    assert await listed(my="1") == [own["id"]]
+    assert await listed(sortBy="stats.lastRunStartedAt", desc="1") == [theirs["id"], own["id"]]
+    await other.put(f"/v2/acts/{theirs['id']}", json={"isPublic": False})
+    assert await listed() == [own["id"]]

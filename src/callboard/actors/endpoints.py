@@ -48,7 +48,9 @@ class ActorEndpoints:
     async def page(self, call: Call) -> Response:
         request = page_request(call.query)
         by_last_run = call.query.one_of("sortBy", SortBy) is SortBy.LAST_RUN
-        page = await self._actors.page(call.user, request, by_last_run=by_last_run)
+        page = await self._actors.page(
+            call.user, request, by_last_run=by_last_run, own_only=call.query.flag("my")
+        )
         return data_response(page_wire(page, request, short_actor_wire))
 
     async def create(self, call: Call) -> Response:

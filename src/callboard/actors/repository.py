@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from callboard.actors.model import Actor, ActorVersion, EnvVar
 from callboard.api.pagination import Page, PageRequest
 from callboard.db.prepared import Prepared
-from callboard.db.tables import actor_versions, actors, users
+from callboard.db.tables import actor_versions, actors, run_counts, users
 
 _ACTOR = select(
     *(
@@ -60,9 +60,19 @@ def by_owner_name(tx: Connection, username: str, name: str) -> Actor | None:
     return _actor(_BY_OWNER_NAME.first(tx, {"username": username, "name": name}))
 
 
-def page(tx: Connection, user_id: str, request: PageRequest, *, by_last_run: bool) -> Page[Actor]:
+def page(
+    tx: Connection, user_id: str, request: PageRequest, *, by_last_run: bool, own_only: bool
+) -> Page[Actor]:
+    """Actors of the account, and unless `own_only` the public ones of others that it has runs of."""
     owned = actors.c.user_id == user_id
-    total = count_of(tx, user_id)
+    if own_only:
+        total = count_of(tx, user_id)
+    else:
+        used = select(run_counts.c.owner_id).where(
+            run_counts.c.user_id == user_id, run_counts.c.count > 0
+        )
+        owned = owned | (actors.c.is_public & actors.c.id.in_(used))
+        total = tx.execute(select(func.count()).select_from(actors).where(owned)).scalar_one()
     key = actors.c.last_run_started_at if by_last_run else actors.c.created_at
     order = (key.desc(), actors.c.id.desc()) if request.desc else (key, actors.c.id)
     rows = tx.execute(

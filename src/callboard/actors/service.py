@@ -92,10 +92,15 @@ class ActorService:
 
         return await self._db.read(unit)
 
-    async def page(self, caller: Caller, request: PageRequest, *, by_last_run: bool) -> Page[Actor]:
+    async def page(
+        self, caller: Caller, request: PageRequest, *, by_last_run: bool, own_only: bool
+    ) -> Page[Actor]:
+        """Actors that the caller has made or used, or only the former."""
         require_account(caller)
         return await self._db.read(
-            lambda tx: repository.page(tx, caller.user_id, request, by_last_run=by_last_run)
+            lambda tx: repository.page(
+                tx, caller.user_id, request, by_last_run=by_last_run, own_only=own_only
+            )
         )
 
     async def create(self, caller: Caller, body: ActorBody) -> tuple[Actor, list[ActorVersion]]:
