@@ -350,3 +350,12 @@ async def test_a_build_is_found_under_its_own_actor_only(api: Client, actors: Ac
     for method, path in (("GET", one), ("POST", f"{one}/abort"), ("GET", f"{one}/openapi.json")):
         reply = await api.request(method, path)
         assert (reply.status, reply.error["type"]) == (404, "record-not-found"), path
+
+
+async def test_runs_of_one_workflow_know_its_key(api: Client, actors: ActorMaker):
+    actor = await actors.python('set_value("OUTPUT", os.environ.get("APIFY_WORKFLOW_KEY"))')
+    path = f"/v2/acts/{actor['id']}/run-sync"
+    for sent, known in (("nightly.7", "nightly.7"), ("no key\tat all", None)):
+        headers = {"X-Apify-Workflow-Key": sent}
+        reply = await api.post(path, params={"memory": 128}, headers=headers)
+        assert reply.json == known

@@ -1,5 +1,6 @@
 """One API request as handlers see it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -16,6 +17,8 @@ from callboard.core.errors import InvalidRequest
 
 S = TypeVar("S")
 
+_WORKFLOW_KEY = re.compile(r"[\w.-]{1,100}", re.ASCII)
+"""Groups runs that belong together: SDKs hand on the one they were given."""
 _CLAIMABLE_ORIGINS = frozenset({"CLI", "CI", "MCP", "WEB", "DEVELOPMENT", "TEST"})
 
 
@@ -56,7 +59,11 @@ class Call:
         origin = claimed if claimed in _CLAIMABLE_ORIGINS else "API"
         if self.caller is not None and self.caller.run_id is not None:
             origin = "ACTOR"
-        return {"origin": origin, "clientIp": self.client_ip, "userAgent": self.user_agent}
+        meta = {"origin": origin, "clientIp": self.client_ip, "userAgent": self.user_agent}
+        workflow = self.request.headers.get("x-apify-workflow-key")
+        if workflow is not None and _WORKFLOW_KEY.fullmatch(workflow):
+            meta["workflowKey"] = workflow
+        return meta
 
     @property
     def base_url(self) -> str:

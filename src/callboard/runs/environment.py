@@ -108,6 +108,7 @@ def run_environment(
         "APIFY_PROXY_PASSWORD": proxy_password,
         "APIFY_PROXY_STATUS_URL": f"http://{addresses.proxy_host}:{addresses.proxy_port}",
         "APIFY_META_ORIGIN": run.origin,
+        "APIFY_WORKFLOW_KEY": run.meta.get("workflowKey"),
         "APIFY_DEDICATED_CPUS": f"{run.memory_mbytes / 4096:g}",
         "APIFY_HEADLESS": "1",
         "APIFY_DISABLE_OUTDATED_WARNING": "1",
