@@ -7,6 +7,7 @@ and cloud metadata; where it may not, the engine's own separation is all there i
 
 import asyncio
 import shutil
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -101,8 +102,10 @@ def _guard(claim: Claim, *, api_port: int, allow_local: bool) -> None:
     """Raises OSError when this process may not."""
     if shutil.which("nft") is None:
         raise OSError("nft is not installed")
-    if not Path("/sys/class/net", claim.bridge).exists():
-        raise OSError("the engine runs in another network than this server")
+    try:
+        socket.if_nametoindex(claim.bridge)
+    except OSError as error:
+        raise OSError("the engine runs in another network than this server") from error
     resolvers = resolver.read_resolvers(resolver.SOURCES)
     policy = firewall.Policy(api_port, allow_local, resolvers.nameservers)
     if allow_local:
