@@ -6,8 +6,9 @@ from collections import defaultdict
 from enum import Enum
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.api.refs import ById, Ref
@@ -25,6 +26,8 @@ from callboard.storages.errors import (
 )
 from callboard.storages.model import Ownership, Storage, StorageKind
 from callboard.storages.signatures import is_valid_for_record, is_valid_for_storage
+
+log = structlog.get_logger()
 
 NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 TOUCH_AFTER_SECS = 2.0
@@ -206,11 +209,18 @@ class _Touches:
             self._timer = asyncio.get_running_loop().call_later(TOUCH_AFTER_SECS, self._start)
 
     def _start(self) -> None:
-        flush = asyncio.ensure_future(self.flush())
+        flush = asyncio.ensure_future(self._flush_in_background())
         self._flushes.add(flush)
         flush.add_done_callback(self._flushes.discard)
 
+    async def _flush_in_background(self) -> None:
+        try:
+            await self.flush()
+        except SQLAlchemyError as error:
+            log.error("storages.not_touched", error=str(error), retry_secs=TOUCH_AFTER_SECS)
+
     async def flush(self) -> None:
+        """Write what has been noted. What the database does not take is kept for the next time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -224,7 +234,12 @@ class _Touches:
             for pk, counts in pending.items():
                 repository.touch(tx, pk, at=at, **counts)
 
-        await self._db.write(unit)
+        try:
+            await self._db.write(unit)
+        except SQLAlchemyError:
+            for pk, counts in pending.items():
+                self.add(pk, counts)
+            raise
 
 
 def _required(storage: Storage | None, kind: StorageKind) -> Storage:
