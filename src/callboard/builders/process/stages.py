@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from callboard.builders.process import additions, browsers, copying, foreign, node_packages, tree
+from callboard.builders.process import additions, browsers, foreign, node_packages, tree
 from callboard.builders.process.actions import (
     Action,
     AddUrl,
@@ -27,7 +27,8 @@ from callboard.builders.process.additions import Additions
 from callboard.builders.process.copying import Origin, Placement
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.ignoring import parse_ignore_rules
-from callboard.builders.process.layers import Layers, identity
+from callboard.builders.process.layers import Layers
+from callboard.builders.process.step_keys import StepKeys
 from callboard.builders.process.views import named_folders
 from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
@@ -57,7 +58,7 @@ class StageMaker:
         self._additions = additions
         self._use_cache = use_cache
         self._made: dict[int, StageTree] = {}
-        self._keys: dict[int, list[str]] = {}
+        self._keys = StepKeys(sources, additions, ())
         self._total = 0
         self.named: list[str] = []
         """Folders that the Dockerfile speaks of, made before the first step."""
@@ -70,6 +71,7 @@ class StageMaker:
         self.named = named_folders(
             step.text for step in steps if step.text.startswith(("RUN", "VOLUME"))
         )
+        self._keys = StepKeys(self._sources, self._additions, self.named)
         return self._stage(plan.stages[-1])
 
     def _stage(self, stage: StagePlan) -> StageTree:
@@ -89,12 +91,12 @@ class StageMaker:
                 self._say(step.number, f"{step.text} (cached)")
                 continue
             self._say(step.number, step.text)
-            self._perform(stage, made, step, key=self._stage_keys(stage)[index + 1])
+            self._perform(stage, made, step, key=self._keys.of(stage)[index + 1])
         return made
 
     def _kept_steps(self, stage: StagePlan) -> int:
         """How many steps an earlier build has done for us."""
-        keys = self._stage_keys(stage)
+        keys = self._keys.of(stage)
         for count in range(len(stage.steps), 0, -1) if self._use_cache else ():
             if isinstance(stage.steps[count - 1].action, RunCommand) and self._layers.has(
                 keys[count]
@@ -118,7 +120,7 @@ class StageMaker:
         """The tree to go on with, and how many steps are done in it."""
         root = self._folder / str(stage.number)
         started = time.monotonic()
-        if kept and self._layers.restore(self._stage_keys(stage)[kept], root):
+        if kept and self._layers.restore(self._keys.of(stage)[kept], root):
             return StageTree(root, shared=True, clone_secs=time.monotonic() - started), kept
         if stage.parent is not None:
             parent = self._stage(stage.parent)
@@ -233,57 +235,6 @@ class StageMaker:
         if source.number not in self._made:
             self._made[source.number] = self._fresh(source, self._folder / f"image{source.number}")
         return Origin(self._made[source.number].root, has_system=True)
-
-    def _stage_keys(self, stage: StagePlan) -> list[str]:
-        """Identity of the stage's start and of each step in it."""
-        if stage.number not in self._keys:
-            start = identity(stage.base.identity, *self.named)
-            keys = [start if stage.parent is None else self._stage_keys(stage.parent)[-1]]
-            for step in stage.steps:
-                try:
-                    keys.append(identity(keys[-1], *self._decisive(step)))
-                except BuildFailed as error:
-                    raise BuildFailed(
-                        f"Step {step.number}/{self._total} failed: {error} ({step.text})"
-                    ) from error
-            self._keys[stage.number] = keys
-        return self._keys[stage.number]
-
-    def _decisive(self, step: Step) -> tuple[str, ...]:
-        """All that decides what a step does to the files, besides those it starts from."""
-        match step.action:
-            case CopyFiles(patterns, target, source, mode, unpack, excluded):
-                content = self._content(patterns, source)
-                return ("copy", *patterns, target, f"{mode} {unpack}", *excluded, content)
-            case CopyTexts(texts, target, mode):
-                return ("texts", *(word for pair in texts for word in pair), target, str(mode))
-            case AddUrl(url, target, mode):
-                content = self._additions.digest(step.action)
-                return ("add", self._additions.name_of(url), target, str(mode), content)
-            case MakeFolder(path):
-                return ("folder", path)
-            case ProvideUv():
-                return ("uv",)
-            case RunCommand(argv, env, cwd, as_root, lent):
-                return (
-                    f"run {as_root}",
-                    *argv,
-                    cwd,
-                    *(f"{name}={value}" for name, value in sorted(env.items())),
-                    *(word for item in lent for word in self._decisive_of_lent(item)),
-                )
-            case _:
-                return ()
-
-    def _decisive_of_lent(self, item: Lent) -> tuple[str, ...]:
-        if item.pattern is None:
-            return ("folder", item.target)
-        return ("lent", item.pattern, item.target, self._content((item.pattern,), item.source))
-
-    def _content(self, patterns: tuple[str, ...], source: StagePlan | None) -> str:
-        if source is None:
-            return copying.digest(self._sources, patterns)
-        return self._stage_keys(source)[-1]
 
     def _say(self, number: int, text: str) -> None:
         shown = text if len(text) <= 300 else text[:297] + "..."

@@ -42,11 +42,22 @@ def concerns(argv: Sequence[str]) -> bool:
 
     Installing what the host has changes nothing.
     """
+    return _writes_to_system(argv) or (may_concern(argv) and not _installs_only_what_is_here(argv))
+
+
+def may_concern(argv: Sequence[str]) -> bool:
+    """Whether `concerns` may depend on what the host has."""
+    return _MANAGER.search(_text(argv)) is not None or _writes_to_system(argv)
+
+
+def _writes_to_system(argv: Sequence[str]) -> bool:
+    text = _text(argv)
+    return bool(_PIPED_IN.search(text) or (_PLACE.search(text) and _WRITING.search(text)))
+
+
+def _text(argv: Sequence[str]) -> str:
     line = command_line(argv)
-    text = " ".join(argv) if line is None else line
-    if _PIPED_IN.search(text) or (_PLACE.search(text) and _WRITING.search(text)):
-        return True
-    return _MANAGER.search(text) is not None and not _installs_only_what_is_here(argv)
+    return " ".join(argv) if line is None else line
 
 
 def _installs_only_what_is_here(argv: Sequence[str]) -> bool:
