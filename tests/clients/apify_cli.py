@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.clients.node_tools import APIFY, environment, find_node
+from tests.clients.node_tools import APIFY, FOLDER, environment, find_node
 from tests.server import Client
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -34,6 +34,10 @@ class Apify:
         )
         for path in (self.home / ".apify", self.project / ".actor"):
             path.mkdir(parents=True)
+
+    def without_templates(self) -> None:
+        """For pushing a new Actor: the list of templates that it wants from the internet is empty."""
+        self._environment["NODE_OPTIONS"] = f"--require={FOLDER / 'no_templates.cjs'}"
 
     @property
     def login_file(self) -> Path:

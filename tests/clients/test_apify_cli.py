@@ -100,6 +100,15 @@ async def test_a_pushed_project_is_built_and_called(apify: Apify, api: Client):
     assert origin in ("CLI", "CI")  # the tool looks at the variable CI
 
 
+async def test_a_new_actor_is_pushed(apify: Apify, api: Client):
+    apify.write_project({"main.py": GREETER}, name="newcomer")
+    apify.without_templates()
+    pushed = await apify("push")
+    assert "Build: SUCCEEDED" in pushed
+    actor = (await api.get("/v2/actors/~newcomer")).data
+    assert actor["taggedBuilds"]["latest"]["buildNumber"] == "0.1.1"
+
+
 async def test_files_older_than_the_actor_are_not_pushed(apify: Apify, api: Client):
     apify.write_project({"main.py": GREETER}, name="greeter")
     actor = await create(api, "greeter")
