@@ -187,6 +187,26 @@ async def test_users_and_tokens_are_made_while_the_server_runs(server: Server):
     assert "of that name already" in again.failed_in_one_line()
 
 
+async def test_tokens_with_scopes_are_made_listed_and_revoked(server: Server):
+    folder = ("--data-dir", str(server.data_dir))
+    username, _ = await server.user()
+    scopes = ("--allow", "datasets:read", "--allow", "actors:run:abc")
+    made = await callboard(
+        "token", "create", "--user", username, "--name", "few", "--days", "3", *scopes, *folder
+    )
+    listed = (await callboard("token", "list", "--user", username, *folder)).stdout.splitlines()
+    [row] = [line.split("\t") for line in listed if "few" in line]
+    assert row[3] == "datasets:read actors:run:abc" and row[2].endswith("Z")
+    assert made.stdout.strip() not in "".join(listed)
+    revoked = await callboard("token", "revoke", row[0], *folder)
+    assert revoked.code == 0
+    async with Client(server.url, made.stdout.strip(), username) as client:
+        assert (await client.get("/v2/datasets")).status == 401
+    wrong = await callboard("token", "create", "--user", username, "--allow", "all", *folder)
+    assert "no permission" in wrong.failed_in_one_line()
+    assert (await callboard("token", "revoke", row[0], *folder)).failed_in_one_line()
+
+
 async def test_a_token_for_nobody_is_refused(server: Server):
     folder = ("--data-dir", str(server.data_dir))
     outcome = await callboard("token", "create", "--user", "nobody-knows", *folder)
