@@ -148,7 +148,8 @@ async def _add_layer(
     engine: Engine, language: Language, base: str, names: list[str], say: Callable[[str], None]
 ) -> None:
     context = second_layer(language, base, read_registries(os.environ))
-    params: dict[str, str] = {"t": names[0], "rm": "1", "forcerm": "1"}
+    # The operator's own steps: they may use the machine's network, whatever the engine's own is like.
+    params = {"t": names[0], "rm": "1", "forcerm": "1", "networkmode": "host"}
     proxies = {
         name: value
         for name, value in passed_environment(os.environ).items()

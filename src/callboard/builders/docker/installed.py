@@ -24,6 +24,7 @@ _MADE_BY_SCRIPTS = {
 }
 _SETTINGS = ("/etc/ssl/certs", "/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 """No more of apt's: it keeps passwords, too."""
+_NODE_PROGRAM = re.compile(r"/usr/lib/node_modules/[^/@]+")
 _LEFT_OUT = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/")
 
 
@@ -149,6 +150,7 @@ def _files(packages: Iterable[Package]) -> Iterator[str]:
             if os.path.lexists(real) and real != "/" and real[1:] not in _LINKS:
                 yield real
                 yield from _compiled(real)
+                yield from _upgraded(real)
 
 
 def _listed(package: Package) -> list[str]:
@@ -168,6 +170,13 @@ def _compiled(path: str) -> Iterator[str]:
         folder, name = os.path.split(path)
         cache = Path(folder, "__pycache__")
         yield from (str(one) for one in cache.glob(f"{name[:-3]}.cpython-*.pyc"))
+
+
+def _upgraded(path: str) -> Iterator[str]:
+    """All of a program that upgrades itself in place, as npm does: its package does not know these files."""
+    if _NODE_PROGRAM.fullmatch(path) and os.path.isdir(path):
+        for folder, folders, files in os.walk(path):
+            yield from (os.path.join(folder, name) for name in (*sorted(folders), *sorted(files)))
 
 
 def _chosen_alternatives(names: set[str]) -> list[str]:
