@@ -1,13 +1,16 @@
-"""A server that starts one job and is killed: run as `dying_server.py DATA_DIR OPTIONS_JSON SPEC_JSON`."""
+"""A server that starts one job and is killed: `dying_server.py KIND DATA_DIR OPTIONS_JSON SPEC_JSON [IMAGE]`."""
 
 import asyncio
 import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from callboard.executors.base import Stats
+from callboard.executors.docker.executor import DockerExecutor
+from callboard.executors.docker.executor import Options as DockerOptions
 from callboard.executors.launcher.protocol import spec_from_json
 from callboard.executors.process import Options, ProcessExecutor
 
@@ -19,9 +22,14 @@ class Nobody:
 
 
 async def main() -> None:
-    executor = ProcessExecutor(Path(sys.argv[1]), Options(**json.loads(sys.argv[2])))
+    kind, folder, options, text, *image = sys.argv[1:]
+    if kind == "process":
+        executor = ProcessExecutor(Path(folder), Options(**json.loads(options)))
+    else:
+        executor = DockerExecutor(Path(folder), DockerOptions(**json.loads(options)))
     await executor.open(Nobody())
-    await executor.start(spec_from_json(json.loads(sys.argv[3])))
+    spec = replace(spec_from_json(json.loads(text)), image=image[0] if image else None)
+    await executor.start(spec)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

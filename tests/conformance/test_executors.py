@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from callboard.executors.base import Executor, ExitCause, Mount, MountMode
+from callboard.executors.docker.executor import DockerExecutor
 from callboard.executors.launcher import protocol
 from callboard.executors.process import ProcessExecutor
 from tests.server import free_port
@@ -353,17 +354,20 @@ async def test_an_unsandboxed_job_is_still_limited_and_killed_as_a_whole(stage: 
 
 
 async def test_a_job_outlives_a_killed_server(own_stage: Stage):
-    if not isinstance(own_stage.executor, ProcessExecutor):
-        pytest.skip("has no launcher")
-    options = json.dumps(asdict(own_stage.executor.options))
+    executor = own_stage.executor
+    assert isinstance(executor, ProcessExecutor | DockerExecutor)
     spec = own_stage.spec("counts.py")
-    text = json.dumps(protocol.spec_to_json(spec))
-    script = Path(__file__).with_name("dying_server.py")
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), str(own_stage.data_dir), options, text
+    arguments = (
+        *(executor.name, str(own_stage.data_dir)),
+        *(json.dumps(asdict(executor.options)), json.dumps(protocol.spec_to_json(spec))),
+        *([own_stage.image] if own_stage.image else []),
     )
+    script = Path(__file__).with_name("dying_server.py")
+    await executor.close(stop_jobs=False)
+    server = await asyncio.create_subprocess_exec(sys.executable, str(script), *arguments)
     assert await server.wait() == -signal.SIGKILL
-    handle = await own_stage.executor.start(spec)
+    await executor.open(own_stage.watcher)
+    handle = await executor.start(spec)
     assert (await own_stage.wait(handle)).exit_code == 0
     assert own_stage.log(spec) == [f"number {n}" for n in range(100)]
 

@@ -57,7 +57,7 @@ class DockerExecutor(Executor):
     name = "docker"
 
     def __init__(self, data_dir: Path, options: Options) -> None:
-        self._options = options
+        self.options = options
         self._folders = JobFolders(data_dir.resolve() / FOLDER)
         self._observer: Observer | None = None
         self._starting: dict[str, asyncio.Task[None]] = {}
@@ -71,10 +71,10 @@ class DockerExecutor(Executor):
         """Raises DockerFailed."""
         self._observer = observer
         try:
-            self._engine = Engine(self._options.url)
+            self._engine = Engine(self.options.url)
         except ValueError as error:
             raise DockerFailed(
-                f"{self._options.url} is no address of a container engine"
+                f"{self.options.url} is no address of a container engine"
             ) from error
         try:
             await self._set_up()
@@ -93,10 +93,10 @@ class DockerExecutor(Executor):
         self._network: JobNetwork = await open_network(
             self._engine,
             instance,
-            api_port=self._options.api_port,
-            allow_local=self._options.allow_local_network,
+            api_port=self.options.api_port,
+            allow_local=self.options.allow_local_network,
         )
-        host = self._network.gateway if self._options.allow_local_network else None
+        host = self._network.gateway if self.options.allow_local_network else None
         self._containers = Containers(self._engine, instance, self._network.name, host)
         await self._take_up()
 
@@ -138,7 +138,7 @@ class DockerExecutor(Executor):
 
     @property
     def api_address(self) -> str:
-        return f"{self._network.gateway}:{self._options.api_port}"
+        return f"{self._network.gateway}:{self.options.api_port}"
 
     @property
     def listen_address(self) -> str:
