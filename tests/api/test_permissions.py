@@ -341,6 +341,8 @@ async def test_a_limited_run_uses_the_storages_that_its_input_picks(
     for path in (f"/v2/datasets/{named['id']}/items", f"/v2/datasets/{sets[1]}/items"):
         assert is_denied(await program.post(path, json={}))
     assert is_denied(await program.get(f"/v2/datasets/{sets[3]}"))
+    shown = (await program.get(f"/v2/datasets/{sets[1]}")).data
+    assert "urlSigningSecretKey" not in shown and "signature" not in shown["itemsPublicUrl"]
     # What it has it may hand on to runs that it starts, and no more.
     handed = {"reads": sets[0], "writes": named["id"], "several": [sets[3]]}
     child = (await program.post(start, params=SMALL, json=handed)).data

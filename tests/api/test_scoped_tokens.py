@@ -76,6 +76,7 @@ async def test_a_token_reads_the_one_dataset_it_is_for(account: Account):
     for name in (account.dataset["id"], f"~{account.dataset['name']}"):
         assert (await call("GET", f"/v2/datasets/{name}/items")).json == [{"a": 1}]
     path = f"/v2/datasets/{account.dataset['id']}"
+    assert "urlSigningSecretKey" not in (await call("GET", path)).data
     assert is_refused(await call("POST", f"{path}/items", json={}))
     assert is_refused(await call("DELETE", path))
     assert is_refused(await call("GET", f"/v2/datasets/{account.run['defaultDatasetId']}/items"))

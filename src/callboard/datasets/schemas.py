@@ -5,6 +5,7 @@ from typing import Any
 
 from callboard.core.caller import Caller
 from callboard.datasets.statistics import FieldStatistics
+from callboard.storages.access import is_writer
 from callboard.storages.model import Storage
 from callboard.storages.schemas import PUBLIC_URL_SECS, base_wire, signing_secret_for
 from callboard.storages.signatures import sign_storage
@@ -43,9 +44,9 @@ def dataset_wire(dataset: Storage, *, base_url: str, caller: Caller | None) -> d
 
 
 def _items_url(dataset: Storage, *, base_url: str, caller: Caller | None) -> str:
-    """Signed for the owner only: a reader must not get a longer-lived key than the one they came with."""
+    """Signed for writers only: a reader must not get a longer-lived key than the one they came with."""
     url = f"{base_url}/v2/datasets/{dataset.id}/items"
-    if caller is None or not caller.owns(dataset.user_id):
+    if not is_writer(caller, dataset):
         return url
     expires_at_millis = int((time.time() + PUBLIC_URL_SECS) * 1000)
     signature = sign_storage(

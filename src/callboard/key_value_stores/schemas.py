@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from callboard.api.call import Call
 from callboard.core.clock import now, to_millis
 from callboard.key_value_stores.model import KeyPage
+from callboard.storages.access import is_writer
 from callboard.storages.model import Storage
 from callboard.storages.schemas import PUBLIC_URL_SECS, base_wire, signing_secret_for
 from callboard.storages.signatures import sign, sign_storage
@@ -69,14 +70,14 @@ def _with_signature(url: str, signature: str | None) -> str:
 
 
 def _store_signature(store: Storage, call: Call) -> str | None:
-    """Only owners are given new signatures: who came with one that ends must not get one that lasts longer."""
-    if call.caller is None or not call.caller.owns(store.user_id):
+    """Only writers are given new signatures: who came with one that ends must not get one that lasts longer."""
+    if not is_writer(call.caller, store):
         return call.query.text("signature")
     expires = to_millis(now()) + PUBLIC_URL_SECS * 1000
     return sign_storage(store.signing_secret, store.id, expires_at_millis=expires)
 
 
 def _record_signature(store: Storage, key: str, call: Call) -> str | None:
-    if call.caller is None or not call.caller.owns(store.user_id):
+    if not is_writer(call.caller, store):
         return call.query.text("signature")
     return sign(store.signing_secret, key)

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from callboard.core.caller import Caller
 from callboard.core.clock import iso
+from callboard.storages.access import is_writer
 from callboard.storages.model import Storage
 
 PUBLIC_URL_SECS = 14 * 24 * 3600
@@ -48,6 +49,6 @@ def base_wire(storage: Storage, *, console_url: str) -> dict[str, Any]:
 
 def signing_secret_for(storage: Storage, caller: Caller | None) -> dict[str, Any]:
     """`urlSigningSecretKey`, for those who may write only."""
-    if caller is not None and caller.owns(storage.user_id):
+    if is_writer(caller, storage):
         return {"urlSigningSecretKey": storage.signing_secret}
     return {}

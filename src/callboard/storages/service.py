@@ -15,9 +15,10 @@ from callboard.api.refs import ById, Ref
 from callboard.core import clock
 from callboard.core.caller import Caller, GeneralAccess
 from callboard.core.errors import InvalidValue
-from callboard.core.scopes import Action, Kind
+from callboard.core.scopes import Action
 from callboard.db.base import Database
 from callboard.storages import repository
+from callboard.storages.access import is_in_scope, is_usable
 from callboard.storages.errors import (
     InvalidStorageName,
     StorageAccessDenied,
@@ -93,7 +94,7 @@ class StorageService:
         """What `find` decides once it has looked the storage up."""
         if storage is None:
             raise StorageNotFound(self.kind)
-        if given is Need.WRITE or (caller is not None and _is_usable(caller, storage)):
+        if given is Need.WRITE or (caller is not None and is_usable(caller, storage)):
             return storage
         if need is Need.READ and (
             is_granted
@@ -117,7 +118,9 @@ class StorageService:
         def unit(tx: Connection) -> tuple[Storage, bool]:
             existing = name and repository.by_name(tx, self.kind, caller.user_id, name)
             if existing:
-                if not (_is_usable(caller, existing) and _may_take(caller, existing)):
+                if not (
+                    is_usable(caller, existing) and is_in_scope(caller, existing, Action.WRITE)
+                ):
                     raise StorageAccessDenied(self.kind)
                 return existing, False
             storage_id = repository.create(
@@ -248,31 +251,6 @@ def _required(storage: Storage | None, kind: StorageKind) -> Storage:
     return storage
 
 
-def _is_usable(caller: Caller, storage: Storage) -> bool:
-    """By its owner; by a limited run when it is its own, or one that runs of its Actor have made."""
-    if not caller.owns(storage.user_id):
-        return False
-    return (
-        not caller.is_limited
-        or storage.run_id == caller.run_id
-        or (storage.creator is not None and storage.actor_id == caller.actor_id is not None)
-    )
-
-
-_SCOPE_KINDS = {
-    StorageKind.DATASET: Kind.DATASETS,
-    StorageKind.KEY_VALUE_STORE: Kind.STORES,
-    StorageKind.REQUEST_QUEUE: Kind.QUEUES,
-}
-
-
-def _may_take(caller: Caller, storage: Storage) -> bool:
-    """Whether a token that may create storages gets an existing one: what it has made, or may write anyway."""
-    if caller.scopes is None or storage.creator == caller.token_id:
-        return True
-    return caller.scopes.allow(_SCOPE_KINDS[storage.kind], Action.WRITE, storage.id)
-
-
 def given_to(tx: Connection, caller: Caller | None, storage: Storage | None) -> Need | None:
     """What a limited run may do with a storage that is not its own.
 
@@ -280,7 +258,7 @@ def given_to(tx: Connection, caller: Caller | None, storage: Storage | None) -> 
     """
     if caller is None or not caller.is_limited or caller.run_id is None or storage is None:
         return None
-    if _is_usable(caller, storage) or not caller.owns(storage.user_id):
+    if is_usable(caller, storage) or not caller.owns(storage.user_id):
         return None
     if given := repository.grants_of(tx, caller.run_id).get(storage.id):
         return Need(given)
@@ -294,10 +272,10 @@ def may_hand_on(tx: Connection, caller: Caller, storage: Storage, need: Need) ->
     """Whether the caller may give a run that it starts such a right."""
     if not caller.owns(storage.user_id):
         return False
-    if caller.scopes is not None and storage.creator != caller.token_id:
-        action = Action.READ if need is Need.READ else Action.WRITE
-        return caller.scopes.allow(_SCOPE_KINDS[storage.kind], action, storage.id)
-    return _is_usable(caller, storage) or given_to(tx, caller, storage) in (need, Need.WRITE)
+    action = Action.READ if need is Need.READ else Action.WRITE
+    if caller.scopes is not None:
+        return is_in_scope(caller, storage, action)
+    return is_usable(caller, storage) or given_to(tx, caller, storage) in (need, Need.WRITE)
 
 
 def _is_open(storage: Storage, ref: Ref) -> bool:
