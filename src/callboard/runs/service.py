@@ -163,6 +163,7 @@ class RunService:
         request: StartRequest,
         schema: InputSchema | None,
     ) -> Run:
+        value = None if run_input is None else run_input.value
         record = None
         if run_input is not None:
             record = await self._stores.prepare(run_input.body, content_type=run_input.content_type)
@@ -170,6 +171,7 @@ class RunService:
         def unit(tx: Connection) -> Run:
             storages = create_storages(tx, caller.user_id, actor, build.definition or {})
             run = _new_run(caller, actor, build, options, request, run_input, storages)
+            level = run.permission_level
             run = replace(
                 run,
                 output=output_of(build.definition or {}, run, urls=self._actor_urls()),
@@ -259,7 +261,7 @@ class RunService:
             return replace(run, **values)
 
         run = await self._db.write(unit)
-        if run.general_access == change.general_access:
+        if change.general_access is not UNSET:
             self._signals.notify(job_topic(run_id))
         return run
 
