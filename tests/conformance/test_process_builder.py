@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from callboard.builders.process.builder import ProcessBuilder
+from callboard.builders.process.interpreters import own_python
 from callboard.builders.process.tools.as_root import FIRST_UID
 from callboard.executors.launcher.runners import NAMESPACES
 from callboard.executors.process import Options, ProcessExecutor
@@ -80,6 +81,22 @@ async def test_the_log_says_which_interpreter_was_chosen(workshop: Workshop):
     assert built.end.exit_code == 0, built.log
     assert any("Python 3." in line and "of this machine" in line for line in built.log)
     assert any("3.99 is not installed here" in line for line in built.log)
+
+
+@pytest.mark.skipif(own_python().in_system, reason="the system's Python has its packages elsewhere")
+@pytest.mark.parametrize(
+    "more", [{}, {"Dockerfile": "FROM python:3\nCOPY . ./\nCMD python main.py"}]
+)
+async def test_an_actor_does_not_see_the_packages_of_the_hosts_python(
+    workshop: Workshop, more: dict[str, str]
+):
+    program = (
+        "import os, sys\n"
+        "print(*[name for path in sys.path if 'site-packages' in path for name in os.listdir(path)])\n"
+    )
+    packages = own_python().prefix / f"lib/python{own_python().shown}/site-packages"
+    assert (packages / "pip").is_dir()
+    assert await workshop.output({"main.py": program, **more}) == [""]
 
 
 async def test_packages_of_another_system_are_skipped_by_name(workshop: Workshop):
