@@ -12,7 +12,8 @@ from callboard.storages.model import Storage
 
 REMEMBERED_MAX = 10_000
 
-_Key: TypeAlias = tuple[str, str | None, str]
+_Key: TypeAlias = tuple[Caller, str]
+"""The whole caller: runs and tokens of one account are let to different queues."""
 
 
 class KnownQueues:
@@ -24,7 +25,7 @@ class KnownQueues:
     def get(self, caller: Caller | None, ref: Ref) -> Storage | None:
         if caller is None or not isinstance(ref, ById):
             return None
-        return self._queues.get(_key(caller, ref.id))
+        return self._queues.get((caller, ref.id))
 
     def add(self, caller: Caller | None, queue: Storage) -> None:
         """Note that the caller was let to the queue. Others than its owner are forgotten at once: rights change."""
@@ -32,9 +33,4 @@ class KnownQueues:
             return
         if len(self._queues) >= REMEMBERED_MAX:
             self._queues.clear()
-        self._queues[_key(caller, queue.id)] = queue
-
-
-def _key(caller: Caller, queue_id: str) -> _Key:
-    # Limited runs are let to fewer queues than their account.
-    return caller.user_id, caller.run_id if caller.is_limited else None, queue_id
+        self._queues[caller, queue.id] = queue

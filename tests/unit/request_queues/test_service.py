@@ -1,5 +1,7 @@
 """What queries and callers outside of HTTP rely on: costs, counting and the removal of deleted queues."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Connection, event, func, select
 
@@ -156,7 +158,9 @@ async def test_usage_is_counted_by_request(db: SqliteDatabase, clock: Clock):
     await service.close()
 
 
-async def test_only_owners_are_known_and_limited_runs_for_themselves(service: RequestQueueService):
+async def test_only_owners_are_known_and_each_token_and_run_for_itself(
+    service: RequestQueueService,
+):
     queue = (await Queue.create(service)).access.queue
     known, ref = KnownQueues(), ById(queue.id)
     stranger = Caller("user2", "bob")
@@ -170,4 +174,5 @@ async def test_only_owners_are_known_and_limited_runs_for_themselves(service: Re
     known.add(limited, queue)
     assert known.get(limited, ref) is queue
     assert known.get(Caller("user1", "alice", run_id="run2", is_limited=True), ref) is None
+    assert known.get(replace(ACCOUNT, token_id="another"), ref) is None
     assert known.get(ACCOUNT, ByName(None, queue.id)) is None
