@@ -34,7 +34,17 @@ def test_a_recorded_end_is_found_again(tmp_path: Path):
     folder = folders.folder("job-1")
     folder.create(spec(tmp_path))
     folder.save_exit(END)
+    folder.sync_exit()
     assert dict(JobFolders(tmp_path).ended()) == {"job-1": END}
+
+
+def test_an_end_that_is_not_recorded_need_not_be_synced(tmp_path: Path):
+    folder = JobFolders(tmp_path).folder("job-1")
+    folder.create(spec(tmp_path))
+    folder.sync_exit()
+    JobFolders(tmp_path).discard(folder)
+    folder.sync_exit()
+    assert not folder.path.exists()
 
 
 def test_a_job_without_an_end_is_lost_and_stays_so(tmp_path: Path):

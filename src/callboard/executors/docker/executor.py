@@ -73,9 +73,7 @@ class DockerExecutor(Executor):
         try:
             self._engine = Engine(self.options.url)
         except ValueError as error:
-            raise DockerFailed(
-                f"{self.options.url} is no address of a container engine"
-            ) from error
+            raise DockerFailed(f"{self.options.url} is no address of a container engine") from error
         try:
             await self._set_up()
         except (EngineGone, EngineRefused) as error:

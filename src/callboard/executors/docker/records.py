@@ -18,7 +18,7 @@ import msgspec
 
 from callboard.executors.base import Exit, ExitCause, LaunchSpec
 from callboard.executors.launcher import protocol
-from callboard.executors.launcher.records import sync_folder
+from callboard.executors.launcher.records import sync
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
@@ -97,7 +97,7 @@ class JobFolder:
     def save_exit(self, end: Exit) -> None:
         """Durable when this returns; never half there. Blocks until it is on disk. Raises OSError."""
         self._write("exit.json", msgspec.json.encode(protocol.exit_to_json(end)), durable=True)
-        sync_folder(self.path)
+        sync(self.path)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

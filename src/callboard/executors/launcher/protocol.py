@@ -15,7 +15,7 @@ Notices (launcher to every connected server) have no number:
 
     {"log_grew": log_id}                              at most every 20 ms for a log
     {"stats": {job_id: Stats}}                        every second while jobs run
-    {"exited": job_id, "exit": Exit}                  after the exit record is on disk
+    {"exited": job_id, "exit": Exit}                  after the exit record is written
 """
 
 import json

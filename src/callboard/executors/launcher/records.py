@@ -1,7 +1,7 @@
 """A job's folder: what was asked for, scratch files while it runs, and the record of how it ended.
 
     jobs/<job_id>/spec.json     written before anything is started
-    jobs/<job_id>/exit.json     written whole and synced before anybody is told of the end
+    jobs/<job_id>/exit.json     written whole before anybody is told of the end; on disk for good soon after
     jobs/<job_id>/home, tmp     the job's own; gone when it ends
     jobs/<job_id>/etc, mounts, start.sh, options
 
@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from callboard.executors.base import Exit, ExitCause, LaunchSpec
@@ -48,16 +49,20 @@ class JobFolder:
             return None
 
     def save_exit(self, end: Exit) -> None:
-        """Durable when this returns; never half there. Raises OSError."""
+        """Outlives the launcher when this returns, and a power cut after `sync_exit`. Raises OSError."""
         fresh = self.path / "exit.json.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, protocol.encode(protocol.exit_to_json(end)))
-            os.fsync(fd)
         finally:
             os.close(fd)
         fresh.replace(self.path / "exit.json")
-        sync_folder(self.path)
+
+    def sync_exit(self) -> None:
+        """Harmless without a record. Raises OSError."""
+        with suppress(FileNotFoundError):
+            sync(self.path / "exit.json")
+            sync(self.path)
 
     def lost(self) -> Exit:
         """Put on record that nobody knows how the job ended."""
@@ -65,6 +70,7 @@ class JobFolder:
         detail = "the launcher went down while the job was running"
         end = Exit(ExitCause.LOST, None, started, now_millis(), detail=detail)
         self.save_exit(end)
+        self.sync_exit()
         return end
 
 
@@ -75,8 +81,8 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -26,6 +26,7 @@ from callboard.executors.launcher.workplace import Site
 _IDLE_SECS = 30.0
 _TICK_SECS = 1.0
 _CLEAN_SECS = 0.5
+_SYNC_SECS = 1.0
 _DELETE = 'exec rm -rf -- "$@"'
 _DELETE_ALL = f'unshare --map-root-user -- rm -rf -- "$@" 2>/dev/null || {_DELETE}'
 """Not only root could delete what jobs and overlays have closed: so can root of a user namespace."""
@@ -88,6 +89,7 @@ class Launcher:
             self._ended[job_id] = job.end
             self._notices.flush_log(job.spec.log_id)
             self._notices.tell({"exited": job_id, "exit": protocol.exit_to_json(job.end)})
+            self._loop.call_later(_SYNC_SECS, lambda: self._sync(job_id))
         self._clean_soon()
         if not self._jobs:
             self._loop.call_later(0, self._all_done)
@@ -148,6 +150,14 @@ class Launcher:
         if job_id not in self._jobs:
             raise ConnectionError("the job is not running")
         return self._jobs[job_id].open_socket()
+
+    def _sync(self, job_id: str) -> None:
+        """Most ends are in the server's hands by now, and their records gone: flushing them all would cost much."""
+        if job_id in self._ended:
+            try:
+                self._folders.folder(job_id).sync_exit()
+            except OSError as error:
+                sys.stderr.write(f"the exit record of {job_id} is not on disk: {error}\n")
 
     def _list(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         network = self._network
