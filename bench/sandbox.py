@@ -14,12 +14,13 @@ from bench.plan import Plan
 from bench.report import Goal, Result
 from bench.server import Server, clean_environment
 from bench.timing import interleaved
-from bench.yardsticks import base_python
 from callboard.executors.base import LaunchSpec, Mount, MountMode, Stats
 from callboard.executors.launcher.runners import BUBBLEWRAP, NAMESPACES
 from callboard.executors.process import Options, ProcessExecutor
 
 _JOB = 'import json; print(json.dumps({"sum": sum(range(11))}))\n'
+_PYTHON = (os.path.realpath(sys.executable), "-S")
+"""Without what is installed for it: hooks of such packages can double the time of a start, on both sides."""
 _GOALS = {BUBBLEWRAP: Goal(1.7), NAMESPACES: None}
 _PAUSE_SECS = 0.1
 """Between two starts, in which the launcher prepares places for the next: what a server that is not flooded has."""
@@ -75,7 +76,7 @@ def _spec(folder: Path, number: int) -> LaunchSpec:
     shown = () if prefix.is_relative_to("/usr") else (Mount(prefix, str(prefix)),)
     return LaunchSpec(
         job_id=f"job-{number}",
-        argv=(base_python(), "job.py"),
+        argv=(*_PYTHON, "job.py"),
         env={"PATH": os.defpath, "HOME": "/home/actor"},
         cwd="/usr/src/app",
         log_path=folder / f"{number}.log",
@@ -88,7 +89,7 @@ def _spec(folder: Path, number: int) -> LaunchSpec:
 
 def _bare(folder: Path) -> None:
     subprocess.run(
-        [base_python(), "job.py"],
+        [*_PYTHON, "job.py"],
         env=clean_environment(),
         cwd=folder / "app",
         capture_output=True,

@@ -75,11 +75,6 @@ uvicorn.Server(config).run(sockets=[listener])
 """
 
 
-def base_python() -> str:
-    """The interpreter behind the virtual environment we run in, which starts a little faster than that."""
-    return getattr(sys, "_base_executable", sys.executable)
-
-
 class Processes:
     """Programs of their own, each run a fresh process in a session of its own, as an Actor's is."""
 
@@ -90,8 +85,11 @@ class Processes:
         self._env = clean_environment()
 
     def job(self) -> None:
-        """B: `python job.py`."""
-        self._run([base_python(), "job.py"], self._env, JOB_INPUT)
+        """B: `python job.py`, of the virtual environment we run in: as an Actor's, it has few packages of its own.
+
+        Hooks of packages beside the interpreter itself can double the time it takes to start.
+        """
+        self._run([sys.executable, "job.py"], self._env, JOB_INPUT)
 
     def sdk_import(self) -> None:
         """I: `python -c "from apify import Actor"`."""
