@@ -87,10 +87,9 @@ class Follower:
         """Copy until the container has ended. Raises EngineGone. May be called again after a failure."""
         await self._copy(engine, container_id, {"follow": "1"})
 
-    async def catch_up(self, engine: Engine, container_id: str, *, tail: int | None = None) -> None:
-        """Copy what was missed and can be had at once, of the newest `tail` entries if not of all."""
-        only = {"tail": str(tail)} if tail is not None else {}
-        await self._copy(engine, container_id, {"follow": "0", **only})
+    async def catch_up(self, engine: Engine, container_id: str) -> None:
+        """Copy what was missed and can be had at once: an engine ends a following before its end."""
+        await self._copy(engine, container_id, {"follow": "0"})
 
     async def _copy(self, engine: Engine, container_id: str, params: dict[str, str]) -> None:
         which = {"stdout": "1", "stderr": "1", "timestamps": "1", "since": _since(self._read_to)}

@@ -23,8 +23,6 @@ log = structlog.get_logger()
 _RETRY_SECS = (0.1, 0.5, 2.0, 5.0)
 _MEASURE_AFTER_SECS = 0.5
 _WEIGH_EVERY_SECS = 2.0
-_LAST_ENTRIES = 500
-"""Looked at again when a container is over: an engine that is followed may keep the last line to itself."""
 _LOG_END_SECS = 20.0
 """How long an engine may take to give the rest of the log of a container that is over."""
 _ENGINE_ENDS = frozenset({137, 143, 255})
@@ -170,13 +168,11 @@ class ContainerJob:
         if not is_there:
             copying.cancel()
         await asyncio.wait([copying], timeout=_LOG_END_SECS)
-        is_copied = copying.done() and not copying.cancelled() and copying.exception() is None
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
-        tail = _LAST_ENTRIES if is_copied and not self._engine_was_gone else None
         if is_there:
             with suppress(EngineGone, EngineRefused):
-                await follower.catch_up(self._engine, self.container_id, tail=tail)
+                await follower.catch_up(self._engine, self.container_id)
 
     async def _measure(self, figures: Figures) -> None:
         """Once a second. Not at once: most of what is over by then is not worth the engine's work."""
