@@ -42,16 +42,17 @@ class RunEvents:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         run_id = socket.url.path.removeprefix("/events/")
-        await socket.accept()
         if not await self._is_alive(socket, run_id):
-            await socket.close(UNKNOWN_RUN, "Unknown run")
+            await _refuse(socket, "Unknown run")
             return
         if len(self._sockets.get(run_id, ())) >= CONNECTIONS_MAX:
-            await socket.close(UNKNOWN_RUN, "Too many connections")
+            await _refuse(socket, "Too many connections")
             return
         outbox: asyncio.Queue[bytes] = asyncio.Queue(OUTBOX_MAX)
         self._sockets.setdefault(run_id, set()).add(outbox)
         try:
+            # Only now: whoever sees itself connected is told everything that happens from then on.
+            await socket.accept()
             await self._serve(socket, run_id, outbox)
         finally:
             self._sockets[run_id].discard(outbox)
@@ -94,6 +95,12 @@ class RunEvents:
                 _offer(outbox, _frame("systemInfo", _system_info(stats)))
                 _offer(outbox, _frame("cpuInfo", {"isCpuOverloaded": _is_overloaded(stats)}))
             await figures.wait()
+
+
+async def _refuse(socket: WebSocket, reason: str) -> None:
+    """Closed rather than refused: of a refusal clients hear no reason, and they try again."""
+    await socket.accept()
+    await socket.close(UNKNOWN_RUN, reason)
 
 
 async def _send_all(socket: WebSocket, outbox: "asyncio.Queue[bytes]") -> None:
