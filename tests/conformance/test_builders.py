@@ -311,13 +311,13 @@ async def test_the_definition_names_dockerfile_and_context(workshop: Workshop):
         '{"actorSpecification": 1, "name": "a", "version": "0.1", "dockerfile": "./made.Dockerfile"'
     )
     files = {
-        "actors/one/.actor/actor.json": actor + ', "dockerContextDir": "../shared"}',
+        "actors/one/.actor/actor.json": actor + ', "dockerContextDir": "../words"}',
         "actors/one/.actor/made.Dockerfile": SHELL + "CMD cat word.txt",
         "actors/one/Dockerfile": "FROM x\nRUN exit 9\n",
-        "actors/one/shared/word.txt": "shared",
+        "actors/one/words/word.txt": "found",
     }
     inside = {name.removeprefix("actors/one/"): text for name, text in files.items()}
-    assert await workshop.output(inside) == ["shared"]
+    assert await workshop.output(inside) == ["found"]
 
 
 @INTERPRETING
