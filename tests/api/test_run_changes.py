@@ -356,8 +356,9 @@ async def test_a_run_whose_items_cost_more_than_its_cap_is_aborted(api: Client, 
     # The start is 0.1, each item 0.01: twenty are within.
     run = await paid_run(api, actors, code, memory=128, maxTotalChargeUsd=0.3)
     await api.until_logged(run["id"], "maxTotalChargeUsd of 0.3")
-    state = (await api.get(f"/v2/actor-runs/{run['id']}")).data
-    assert state["status"] == "ABORTING"
+    async with asyncio.timeout(10):  # the log tells of it before the run does
+        while (await api.get(f"/v2/actor-runs/{run['id']}")).data["status"] != "ABORTING":
+            await asyncio.sleep(0.05)
     await api.post(f"/v2/actor-runs/{run['id']}/abort")
     end = await ended(api, run)
     assert 21 <= end["chargedEventCounts"]["apify-default-dataset-item"] < 1000

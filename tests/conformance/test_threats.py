@@ -56,7 +56,11 @@ exec setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups -- "$@"
 """
 
 
-pytestmark = pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed"),
+    # Not beside a container engine, which gives this machine more addresses while a job is running.
+    pytest.mark.xdist_group("docker"),
+]
 
 
 @dataclass(frozen=True)
