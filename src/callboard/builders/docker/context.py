@@ -9,13 +9,11 @@ from typing import BinaryIO
 
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.process.copying import Origin
-from callboard.builders.process.errors import BuildFailed
-from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
+from callboard.builders.process.ignoring import IgnoreRules
+from callboard.builders.process.project import IGNORE_NAME, dockerfile_text, ignore_rules
 
-_MAX_DOCKERFILE_BYTES = 512 * 1024
 _ADDED = ".callboard.Dockerfile"
 """Where the Dockerfile is in the context when it is not one of its files."""
-_IGNORE = ".dockerignore"
 
 
 @dataclass(frozen=True)
@@ -30,23 +28,10 @@ def read_recipe(definition: ActorDefinition, default: Callable[[Path], str]) -> 
     """The project's own, else what `default` makes of the project. Raises BuildFailed."""
     if definition.dockerfile is None:
         return Recipe(default(definition.context))
-    text = _text(definition.dockerfile)
+    text = dockerfile_text(definition.dockerfile)
     if definition.dockerfile.is_relative_to(definition.context):
         return Recipe(text, str(definition.dockerfile.relative_to(definition.context)))
     return Recipe(text)
-
-
-def ignore_rules(definition: ActorDefinition) -> IgnoreRules:
-    """Of the file beside the Dockerfile that is named after it, else of the context's own."""
-    candidates = [definition.context / _IGNORE]
-    if definition.dockerfile is not None:
-        own = definition.dockerfile.name + _IGNORE
-        candidates.insert(0, definition.dockerfile.with_name(own))
-    for path in candidates:
-        if path.is_file() and not path.is_symlink():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            return parse_ignore_rules(text.splitlines())
-    return IgnoreRules()
 
 
 def pack(definition: ActorDefinition, recipe: Recipe, target: BinaryIO) -> str:
@@ -63,7 +48,7 @@ def pack(definition: ActorDefinition, recipe: Recipe, target: BinaryIO) -> str:
         if recipe.path is not None and not rules.ignores(recipe.path):
             return recipe.path
         _add(archive, _ADDED, recipe.text)
-        _add(archive, _IGNORE, f"{_ADDED}\n{_IGNORE}\n")
+        _add(archive, IGNORE_NAME, f"{_ADDED}\n{IGNORE_NAME}\n")
     return _ADDED
 
 
@@ -91,11 +76,3 @@ def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o644
     archive.addfile(entry, BytesIO(content))
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_MAX_DOCKERFILE_BYTES + 1)
-    if len(content) > _MAX_DOCKERFILE_BYTES:
-        raise BuildFailed("The Dockerfile is too large.")
-    return content.decode("utf-8-sig", errors="replace")

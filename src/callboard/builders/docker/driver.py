@@ -16,28 +16,27 @@ from typing import BinaryIO
 
 import msgspec
 
-from callboard.builders.base import SOURCE_NAME, BuildResult, BuildSpec, SourceKind
-from callboard.builders.definition import (
-    ActorDefinition,
-    InvalidDefinition,
-    parse_object,
-    read_definition,
-)
+from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.definition import ActorDefinition
 from callboard.builders.docker.context import Recipe, pack, read_recipe
 from callboard.builders.docker.defaults import default_text
 from callboard.builders.docker.finishing import finish
 from callboard.builders.docker.messages import BuildMessages
 from callboard.builders.docker.place import Place
-from callboard.builders.fetching.errors import FetchFailed
-from callboard.builders.fetching.fetch import Sources, fetch
+from callboard.builders.fetching.fetch import Sources
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.fetch_sandbox import ProcessSandbox
+from callboard.builders.process.project import (
+    build_arguments,
+    checked_definition,
+    read_sources,
+    say,
+    surroundings,
+)
 from callboard.builders.process.registries import passed_environment, read_registries
 from callboard.builders.process.steps import StepRunner
-from callboard.core.errors import ApiError
 from callboard.executors.docker.container import INSTANCE_LABEL, MIB
 from callboard.executors.docker.engine import Engine
-from callboard.executors.launcher.surroundings import Surroundings
 
 BUILD_LABEL = "callboard.build"
 _WORK_NAME = "work"
@@ -61,23 +60,24 @@ async def build(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     size = result.image_size_bytes / 1_000_000
-    _say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
+    say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
     return result
 
 
 async def _build(
     spec: BuildSpec, place: Place, work: Path, check_schema: Callable[[object], None]
 ) -> BuildResult:
-    _say(f"Building {spec.actor_name} {spec.build_number}.")
-    sources = _sources(spec, work)
-    definition = _definition(sources, check_schema)
-    recipe = read_recipe(definition, partial(default_text, say=_say))
+    say(f"Building {spec.actor_name} {spec.build_number}.")
+    runner = StepRunner(work / "runner", surroundings())
+    sources = read_sources(spec, work, ProcessSandbox(runner, read_registries(os.environ)))
+    definition = checked_definition(sources, check_schema)
+    recipe = read_recipe(definition, partial(default_text, say=say))
     if definition.dockerfile is not None:
-        _say(f"Using {_relative(definition.dockerfile, sources.actor)}.")
+        say(f"Using {_relative(definition.dockerfile, sources.actor)}.")
     async with Engine(place.url) as engine:
         image_id = await _make_image(spec, place, engine, definition, recipe, sources, work)
-        finished = await finish(engine, image_id, place.tag(spec.build_id), definition, say=_say)
-    _say(f"Start command: {' '.join(finished.image.argv)}")
+        finished = await finish(engine, image_id, place.tag(spec.build_id), definition, say=say)
+    say(f"Start command: {' '.join(finished.image.argv)}")
     return BuildResult(
         image=finished.image,
         image_size_bytes=finished.size_bytes,
@@ -98,15 +98,11 @@ async def _make_image(
     work: Path,
 ) -> str:
     """The image's id."""
-    messages = BuildMessages(_say)
+    messages = BuildMessages(say)
     with tempfile.TemporaryFile(dir=work) as context:
         name = pack(definition, recipe, context)
         context.seek(0)
-        actor_path = _relative(sources.actor, definition.context)
-        given = {
-            "ACTOR_PATH_IN_DOCKER_CONTEXT": "" if actor_path == "." else actor_path,
-            **spec.build_args,
-        }
+        given = build_arguments(spec, sources, definition)
         params = _parameters(spec, place, name, _arguments(recipe.text, given))
         async with engine.answer("POST", "/build", params=params, body=_chunks(context)) as answer:
             async for line in answer.content:
@@ -152,38 +148,5 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _sources(spec: BuildSpec, work: Path) -> Sources:
-    if spec.source.kind is SourceKind.FILES:
-        folder = Path(spec.build_dir) / SOURCE_NAME
-        return Sources(folder, folder)
-    runner = StepRunner(work / "runner", _surroundings())
-    sandbox = ProcessSandbox(runner, read_registries(os.environ))
-    try:
-        return fetch(spec.source, work / "fetched", sandbox, say=_say)
-    except FetchFailed as error:
-        raise BuildFailed(str(error)) from error
-
-
-def _surroundings() -> Surroundings | None:
-    try:
-        return Surroundings.from_environment(os.environ)
-    except KeyError:
-        return None
-
-
-def _definition(sources: Sources, check_schema: Callable[[object], None]) -> ActorDefinition:
-    try:
-        definition = read_definition(sources.actor, bounds=sources.root)
-        if definition.input_schema is not None:
-            check_schema(parse_object(definition.input_schema, name="The input schema"))
-    except (InvalidDefinition, ApiError) as error:
-        raise BuildFailed(str(error)) from error
-    return definition
-
-
 def _relative(path: Path, start: Path) -> str:
     return os.path.relpath(path.resolve(), start.resolve())
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -4,22 +4,16 @@ Runs in a process of its own, started by the executor. What it prints is the bui
 """
 
 import os
-import posixpath
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from callboard.builders.base import SOURCE_NAME, BuildResult, BuildSpec, SourceKind
-from callboard.builders.definition import (
-    ActorDefinition,
-    InvalidDefinition,
-    parse_object,
-    read_definition,
-)
+from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.definition import ActorDefinition
 from callboard.builders.fetching.downloading import download_in
 from callboard.builders.fetching.errors import FetchFailed
-from callboard.builders.fetching.fetch import Sources, fetch
+from callboard.builders.fetching.fetch import Sources
 from callboard.builders.fetching.limits import Limits
 from callboard.builders.process import browsers, python_env, system, tree
 from callboard.builders.process.actions import Plan, RunCommand, StagePlan
@@ -30,10 +24,18 @@ from callboard.builders.process.dockerfile import parse
 from callboard.builders.process.downloads import Downloads
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.fetch_sandbox import ProcessSandbox
-from callboard.builders.process.ignoring import IgnoreRules, parse_ignore_rules
 from callboard.builders.process.images import ROOT_NAME, Finished, image_of
 from callboard.builders.process.layers import Layers
 from callboard.builders.process.plan import make_plan, start_command
+from callboard.builders.process.project import (
+    build_arguments,
+    checked_definition,
+    dockerfile_text,
+    ignore_rules,
+    read_sources,
+    say,
+    surroundings,
+)
 from callboard.builders.process.registries import read_registries
 from callboard.builders.process.skeletons import Skeletons
 from callboard.builders.process.stages import StageMaker
@@ -42,11 +44,8 @@ from callboard.builders.process.system import HostSystem
 from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
 from callboard.builders.process.workbench import StageTree, Workbench
-from callboard.core.errors import ApiError
-from callboard.executors.launcher.surroundings import Surroundings
 
 _WORK_NAME = "work"
-_MAX_DOCKERFILE_BYTES = 512 * 1024
 
 
 def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildResult:
@@ -67,7 +66,7 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
         downloads.close()
         shutil.rmtree(work, ignore_errors=True)
     size = result.image_size_bytes / 1_000_000
-    print(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.", flush=True)
+    say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
     return result
 
 
@@ -75,18 +74,19 @@ def _build(
     spec: BuildSpec, downloads: Downloads, check_schema: Callable[[object], None]
 ) -> BuildResult:
     folder = Path(spec.build_dir)
-    print(f"Building {spec.actor_name} {spec.build_number}.", flush=True)
+    say(f"Building {spec.actor_name} {spec.build_number}.")
     workbench = _workbench(folder / _WORK_NAME, downloads, caches=_caches(spec))
-    sources = _sources(spec, workbench)
-    definition = _definition(sources, check_schema)
-    plan = _plan(spec, definition, sources.actor)
+    sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
+    sources = read_sources(spec, workbench.folder, sandbox)
+    definition = checked_definition(sources, check_schema)
+    plan = _plan(definition, sources, build_arguments(spec, sources, definition))
     layers = Layers(_caches(spec) / "layers")
     maker = StageMaker(
         folder=workbench.folder / "stages",
-        sources=Origin(definition.context, _ignore_rules(definition)),
+        sources=Origin(definition.context, ignore_rules(definition)),
         layers=layers,
         workbench=workbench,
-        additions=_additions(workbench),
+        additions=_additions(workbench, sandbox),
         use_cache=spec.use_cache,
     )
     made = maker.make(plan)
@@ -102,7 +102,7 @@ def _build(
         python_env.remove_pip(finished.root, stage.base.python, stage.base.environment_dir)
     image = image_of(finished, start)
     layers.prune()
-    print(f"Start command: {' '.join(start)}", flush=True)
+    say(f"Start command: {' '.join(start)}")
     return BuildResult(
         image=image,
         image_size_bytes=tree.size_bytes(finished.root),
@@ -113,57 +113,17 @@ def _build(
     )
 
 
-def _sources(spec: BuildSpec, workbench: Workbench) -> Sources:
-    if spec.source.kind is SourceKind.FILES:
-        folder = Path(spec.build_dir) / SOURCE_NAME
-        return Sources(folder, folder)
-    sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
-    try:
-        return fetch(spec.source, workbench.folder / "fetched", sandbox, say=_say)
-    except FetchFailed as error:
-        raise BuildFailed(str(error)) from error
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _definition(sources: Sources, check_schema: Callable[[object], None]) -> ActorDefinition:
-    try:
-        definition = read_definition(sources.actor, bounds=sources.root)
-        if definition.input_schema is not None:
-            check_schema(parse_object(definition.input_schema, name="The input schema"))
-    except (InvalidDefinition, ApiError) as error:
-        raise BuildFailed(str(error)) from error
-    return definition
-
-
-def _plan(spec: BuildSpec, definition: ActorDefinition, source: Path) -> Plan:
+def _plan(definition: ActorDefinition, sources: Sources, arguments: Mapping[str, str]) -> Plan:
     if definition.dockerfile is None:
         default = default_dockerfile(definition.context)
-        print(f"The sources have no Dockerfile; building for {default.reason}.", flush=True)
-        text = default.dockerfile
-    else:
-        print(f"Using {os.path.relpath(definition.dockerfile, source.resolve())}.", flush=True)
-        text = _dockerfile_text(definition.dockerfile)
-    actor_path = posixpath.relpath(source.resolve(), definition.context)
-    arguments = {
-        "ACTOR_PATH_IN_DOCKER_CONTEXT": "" if actor_path == "." else actor_path,
-        **spec.build_args,
-    }
-    return make_plan(parse(text), arguments)
-
-
-def _dockerfile_text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_MAX_DOCKERFILE_BYTES + 1)
-    if len(content) > _MAX_DOCKERFILE_BYTES:
-        raise BuildFailed("The Dockerfile is too large.")
-    return content.decode("utf-8-sig", errors="replace")
+        say(f"The sources have no Dockerfile; building for {default.reason}.")
+        return make_plan(parse(default.dockerfile), arguments)
+    say(f"Using {os.path.relpath(definition.dockerfile, sources.actor.resolve())}.")
+    return make_plan(parse(dockerfile_text(definition.dockerfile)), arguments)
 
 
 def _workbench(work: Path, downloads: Downloads, *, caches: Path) -> Workbench:
-    runner = StepRunner(work / "runner", _surroundings())
+    runner = StepRunner(work / "runner", surroundings())
     return Workbench(
         folder=work,
         runner=runner,
@@ -173,9 +133,7 @@ def _workbench(work: Path, downloads: Downloads, *, caches: Path) -> Workbench:
     )
 
 
-def _additions(workbench: Workbench) -> Additions:
-    sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
-
+def _additions(workbench: Workbench, sandbox: ProcessSandbox) -> Additions:
     def download(url: str, folder: Path) -> Path:
         try:
             return download_in(sandbox, url, folder, limit_bytes=Limits().packed_bytes)
@@ -187,30 +145,9 @@ def _additions(workbench: Workbench) -> Additions:
 
 def _caches(spec: BuildSpec) -> Path:
     """Builds that run unprotected have caches of their own: they could have put anything into them."""
-    surroundings = _surroundings()
-    unprotected = surroundings is not None and surroundings.filesystem == "none"
+    ours = surroundings()
+    unprotected = ours is not None and ours.filesystem == "none"
     return Path(spec.cache_dir) / ("unprotected" if unprotected else "process")
-
-
-def _surroundings() -> Surroundings | None:
-    try:
-        return Surroundings.from_environment(os.environ)
-    except KeyError:
-        return None
-
-
-def _ignore_rules(definition: ActorDefinition) -> IgnoreRules:
-    candidates = [definition.context / ".dockerignore"]
-    if definition.dockerfile is not None:
-        candidates.insert(
-            0, definition.dockerfile.with_name(definition.dockerfile.name + ".dockerignore")
-        )
-    for path in candidates:
-        if path.is_file() and not path.is_symlink():
-            return parse_ignore_rules(
-                path.read_text(encoding="utf-8", errors="replace").splitlines()
-            )
-    return IgnoreRules()
 
 
 def _start(stage: StagePlan, definition: ActorDefinition) -> tuple[str, ...]:
