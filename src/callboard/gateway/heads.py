@@ -10,21 +10,10 @@ from typing import TypeAlias
 from urllib.parse import unquote_plus
 
 from callboard.gateway.places import Place
+from callboard.proxy.wire import OF_ONE_CONNECTION
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-_OF_ONE_CONNECTION = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"upgrade",
-    }
-)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _READY_PROBE = b"x-apify-container-server-readiness-probe"
 _OWN = frozenset({b"expect", b"forwarded", _READY_PROBE})
@@ -121,7 +110,7 @@ def incoming(headers: Iterable[tuple[bytes, bytes]], place: Place, *, is_open: b
 def without_hops(headers: Iterable[tuple[bytes, bytes]], *, keep: frozenset[bytes]) -> Headers:
     """In lower case, without what concerns one connection, by itself or by being named in a Connection header."""
     lowered = [(name.lower(), value) for name, value in headers]
-    dropped = set(_OF_ONE_CONNECTION | _FRAMING) - keep
+    dropped = set(OF_ONE_CONNECTION | _FRAMING) - keep
     for name, value in lowered:
         if name == b"connection":
             dropped.update(token.strip().lower() for token in value.split(b","))

@@ -13,20 +13,8 @@ import h11
 from callboard.proxy.errors import BROKEN, CONNECTION_RESET, UPSTREAM_CREDENTIALS, ProxyError
 from callboard.proxy.targets import Target
 from callboard.proxy.upstreams import Upstream
-from callboard.proxy.wire import Wire
+from callboard.proxy.wire import OF_ONE_CONNECTION, Wire
 
-_OF_ONE_CONNECTION = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"upgrade",
-    }
-)
 _CLOSE = (b"Connection", b"close")
 _Headers = list[tuple[bytes, bytes]]
 
@@ -148,7 +136,7 @@ def _response(response: h11.Response) -> h11.Response:
 
 def _of_the_message(headers: _Headers) -> _Headers:
     """Without what concerns one connection, by itself or by being named in a Connection header."""
-    dropped = set(_OF_ONE_CONNECTION)
+    dropped = set(OF_ONE_CONNECTION)
     for name, value in headers:
         if name.lower() == b"connection":
             dropped.update(token.strip().lower() for token in value.split(b","))

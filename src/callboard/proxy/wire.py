@@ -8,6 +8,19 @@ import h11
 
 READ_BYTES: Final = 65_536
 MAX_HEAD_BYTES: Final = 65_536
+OF_ONE_CONNECTION: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"upgrade",
+    }
+)
+"""Headers that are not passed on."""
 
 Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 Passed: TypeAlias = Callable[[int], None]
