@@ -27,7 +27,9 @@ PROJECT = {
     "main.sh": "echo fetched",
 }
 
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+needs_git = pytest.mark.skipif(
+    shutil.which("git") is None, reason="builds from Git run the git program"
+)
 
 
 def within(url: str) -> str:

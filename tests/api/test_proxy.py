@@ -353,7 +353,7 @@ async def test_other_runs_are_not_reached(
     server: Server, api: Client, actors: ActorMaker, auto: str
 ) -> None:
     if (await api.get("/health")).json["sandbox"]["network"] != "veth":
-        pytest.skip("runs have no addresses of their own here")
+        pytest.skip("without veth, runs have no addresses at which another could look for them")
     actor = await actors.python(
         """
         import socket

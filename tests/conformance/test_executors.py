@@ -169,7 +169,7 @@ async def test_a_job_over_its_disk_space_is_killed_and_its_log_says_so(
     stage: Stage, how: str, where: str
 ):
     if stage.executor.rungs()["disk"] in ("none", "measured (soft)"):
-        pytest.skip("disk space of jobs is not limited to the byte here")
+        pytest.skip("this executor, or this machine, cannot hold a job to its disk space at once")
     (stage.work / "source").mkdir()
     mount = Mount(stage.work / "source", "/work", MountMode.OVERLAY)
     spec = stage.spec("fills_disk.py", how, where, memory_mbytes=64)
@@ -180,7 +180,7 @@ async def test_a_job_over_its_disk_space_is_killed_and_its_log_says_so(
 
 async def test_one_file_over_the_disk_space_is_not_written(stage: Stage):
     if stage.executor.rungs()["disk"] != "measured":
-        pytest.skip("files of jobs are not limited here")
+        pytest.skip("only the launcher has the kernel bound single files")
     script = "head -c 400000000 /dev/zero >/tmp/big; stat -c %s /tmp/big; exit 3"
     end, log = await stage.run(stage.spec("/bin/sh", "-c", script, memory_mbytes=64))
     assert end.exit_code == 3
@@ -242,7 +242,9 @@ async def test_two_jobs_listen_on_the_same_port(stage: Stage):
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
 async def test_what_a_job_listens_on_is_reached(stage: Stage, address: str):
     if address == "127.0.0.1" and stage.executor.name != "process":
-        pytest.skip("not promised, only good to have")
+        pytest.skip(
+            "the loopback of a container is within the container: nobody outside reaches it"
+        )
     port = free_port()
     spec = stage.spec("serves.py", address, str(port), "hello")
     handle = await stage.executor.start(spec)
@@ -345,7 +347,7 @@ async def test_a_forgotten_job_is_unknown(stage: Stage):
 
 async def test_an_unsandboxed_job_is_still_limited_and_killed_as_a_whole(stage: Stage):
     if stage.image is not None:
-        pytest.skip("in containers every job is isolated")
+        pytest.skip("a container is a sandbox: there is no job without one")
     script = f"{sys.executable} -c 'import time; time.sleep(600)' {stage.work.name} & echo $PWD"
     spec = stage.spec("/bin/sh", "-c", script, sandboxed=False, cwd=str(stage.work), mounts=())
     end, log = await stage.run(spec)
@@ -397,7 +399,7 @@ def launcher_pid(stage: Stage) -> int:
 
 async def test_jobs_of_a_killed_launcher_are_dead_and_lost(own_stage: Stage):
     if own_stage.executor.name != "process":
-        pytest.skip("has no launcher")
+        pytest.skip("only the process executor has a launcher to kill")
     spec = own_stage.spec("ignores_sigterm.py", own_stage.work.name)
     handle = await own_stage.executor.start(spec)
     await own_stage.until_logged(spec, "deaf")

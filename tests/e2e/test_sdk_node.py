@@ -70,7 +70,10 @@ await Actor.setStatusMessage('All found', { isStatusMessageTerminal: true });
 async def test_events_arrive_and_a_graceful_abort_is_heard(sdk: SdkActors, api: Client) -> None:
     actor = await sdk.node(
         program("""
-const figures = await new Promise((resolve) => Actor.on('systemInfo', resolve));
+const figures = await new Promise((resolve) => {
+    // The first may be of a moment before Node.js had loaded anything.
+    Actor.on('systemInfo', (seen) => seen.memCurrentBytes > 20 * 1024 * 1024 && resolve(seen));
+});
 Actor.on('aborting', () => Actor.setValue('OUTPUT', figures));
 console.log('waiting for the abort');
 await new Promise(() => {});
@@ -82,7 +85,7 @@ await new Promise(() => {});
     ended = (await api.get(f"/v2/actor-runs/{run['id']}", params={"waitForFinish": 60})).data
     assert ended["status"] == "ABORTED"
     figures = await sdk.record(ended)
-    assert figures["memCurrentBytes"] > 5 * 1024 * 1024
+    assert figures["memCurrentBytes"] > 20 * 1024 * 1024
     assert figures["isCpuOverloaded"] is False
 
 
