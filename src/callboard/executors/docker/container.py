@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from callboard.executors.base import LaunchSpec, MountMode
+from callboard.executors.launcher.disk import file_limit_blocks
 from callboard.executors.launcher.network_lease import HOST_NAME
 from callboard.executors.launcher.sandbox import JOB_UID
 
@@ -12,6 +13,8 @@ JOB_LABEL = "callboard.job"
 MIB = 1024 * 1024
 _SHARES_PER_CPU = 1024
 _LOG_FILE_MBYTES = 64
+REMOVED_WHOLE = {"force": "1", "v": "1"}
+"""Parameters of a container's removal: also when it runs, and with the volumes that are nobody else's."""
 """The engine keeps the newest two files of this size for a server that is not there to read."""
 BINARY_LOG, JSON_LOG = "local", "json-file"
 """Log drivers. JSON does not keep bytes that are no UTF-8, but every engine has it."""
@@ -55,6 +58,7 @@ def _host_config(
     spec: LaunchSpec, network: str, host_address: str | None, log_driver: str
 ) -> dict[str, Any]:
     memory = spec.memory_mbytes * MIB
+    file_limit = file_limit_blocks(spec.disk_bytes) * 512
     return {
         "Memory": memory,
         "MemorySwap": memory,
@@ -80,7 +84,7 @@ def _host_config(
         ],
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "fsize", "Soft": spec.disk_bytes, "Hard": spec.disk_bytes},
+            {"Name": "fsize", "Soft": file_limit, "Hard": file_limit},
         ],
         "LogConfig": {
             "Type": log_driver,

@@ -14,6 +14,7 @@ from callboard.executors.base import LaunchSpec, Mount, MountMode
 from callboard.executors.docker.container import (
     INSTANCE_LABEL,
     JOB_LABEL,
+    REMOVED_WHOLE,
     container_config,
     with_disk_limit,
 )
@@ -105,7 +106,7 @@ class Containers:
         """With all that it wrote. Harmless when it is gone, or going."""
         path = path_of("containers", container_id)
         try:
-            await self._engine.ask("DELETE", path, params={"force": "1", "v": "1"})
+            await self._engine.ask("DELETE", path, params=REMOVED_WHOLE)
         except EngineRefused as error:
             if not (error.is_missing or error.is_conflict):
                 raise
@@ -125,7 +126,7 @@ class Containers:
         while True:
             try:
                 async with self._engine.answer("GET", "/events", params=params) as answer:
-                    async for line in answer.content:
+                    async for line in self._engine.lines(answer):
                         if line.strip():
                             on_kill(_job_of(line))
             except (EngineGone, EngineRefused, OSError, ValueError):

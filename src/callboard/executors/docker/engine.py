@@ -19,6 +19,7 @@ import msgspec
 API_VERSION = "v1.41"
 """The oldest that has all that is used here; newer engines still speak it."""
 _ANSWER_SECS = 120.0
+_WHOLE_CHUNK_BYTES = 1024 * 1024
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10)
 _USUAL = aiohttp.ClientTimeout(total=_ANSWER_SECS, sock_connect=10)
 
@@ -113,8 +114,22 @@ class Engine:
             raise EngineGone(self._lost(error)) from error
         async with answer:
             if answer.status >= 400:
-                raise EngineRefused(answer.status, _said(await answer.read()))
+                raise EngineRefused(answer.status, _said(await self.whole(answer)))
             yield answer
+
+    async def whole(self, answer: aiohttp.ClientResponse) -> bytes:
+        """All of an answer. Raises EngineGone when it breaks off."""
+        return b"".join([data async for data in self.chunks(answer, _WHOLE_CHUNK_BYTES)])
+
+    async def lines(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """The lines of an answer as they come, however long. Raises EngineGone when it breaks off."""
+        rest = b""
+        async for data in self.chunks(answer, _WHOLE_CHUNK_BYTES):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line
+        if rest:
+            yield rest
 
     async def chunks(
         self, answer: aiohttp.ClientResponse, size_bytes: int

@@ -35,6 +35,7 @@ from callboard.executors.launcher.logfile import open_log
 log = structlog.get_logger()
 
 FOLDER = "docker"
+_CLOSE_SECS = 20.0
 _UNKNOWN = Exit(ExitCause.LOST, None, 0, 0, detail="no record of this job is left")
 
 
@@ -103,7 +104,8 @@ class DockerExecutor(Executor):
             return
         if stop_jobs:
             await asyncio.gather(*(self.stop(self._handle(job_id)) for job_id in self._running()))
-            await asyncio.gather(*self._driving.values(), return_exceptions=True)
+            if driving := list(self._driving.values()):  # an engine that is down ends nothing
+                await asyncio.wait(driving, timeout=_CLOSE_SECS)
         await self._let_go()
         if stop_jobs:
             await self._remove_everything()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -28,6 +29,7 @@ _LOG_END_SECS = 20.0
 _ENGINE_ENDS = frozenset({137, 143, 255})
 """Exit codes of programs that an engine ends, or loses sight of, when it goes down itself."""
 _NOT_FOUND = frozenset({126, 127})
+_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
 _INIT_FAILED = re.compile(r"\[FATAL +tini|.*catatonit: failed to exec")
 """What an engine's init process says when there is no such program."""
 
@@ -56,6 +58,7 @@ class ContainerJob:
         self._figures: Figures | None = None
         self._ran_out_of_memory = False
         self._engine_was_gone = False
+        self._noted: ExitCause | None = None
 
     async def look(self) -> Mapping[str, Any]:
         """The engine's view of the container. Raises EngineRefused when it is gone."""
@@ -87,7 +90,12 @@ class ContainerJob:
 
     async def end_by(self, cause: ExitCause, *, grace_secs: float = 0) -> None:
         """Have it end for that reason: at once, or after a SIGTERM and some time to obey."""
-        await asyncio.to_thread(self._folder.note_cause, cause)
+        # The first one counts, also where there is no room to write it down.
+        self._noted = self._noted or self._folder.cause() or cause
+        try:
+            await asyncio.to_thread(self._folder.note_cause, self._noted)
+        except OSError as error:
+            log.error("container.cause_not_recorded", job_id=self.record.job_id, error=str(error))
         if grace_secs <= 0:
             await self._signal("SIGKILL")
             return
@@ -118,9 +126,9 @@ class ContainerJob:
         for secs in (*_RETRY_SECS, None):
             try:
                 await self._engine.ask("POST", path, params={"signal": name})
-            except EngineRefused:  # it is over
-                return
-            except EngineGone as error:
+            except (EngineGone, EngineRefused) as error:
+                if isinstance(error, EngineRefused) and (error.is_missing or error.is_conflict):
+                    return  # it is over
                 if secs is None:
                     log.error("container.not_killed", job_id=self.record.job_id, error=str(error))
                     return
@@ -179,9 +187,9 @@ class ContainerJob:
         await asyncio.sleep(_MEASURE_AFTER_SECS)
         path = path_of("containers", self.container_id, "stats")
         while True:
-            with suppress(EngineGone, EngineRefused):
+            with suppress(EngineGone, EngineRefused, msgspec.DecodeError):
                 async with self._engine.answer("GET", path, params={"stream": "1"}) as answer:
-                    async for line in answer.content:
+                    async for line in self._engine.lines(answer):
                         stats = figures.add(msgspec.json.decode(line)) if line.strip() else None
                         if stats is not None:
                             self._measured(stats)
@@ -215,9 +223,11 @@ class ContainerJob:
         return Exit(cause, code, started_at_millis, finished, stats=stats, detail=detail)
 
     def _cause(self, state: Mapping[str, Any], code: int) -> ExitCause:
-        noted = self._folder.cause()
+        noted = self._noted or self._folder.cause()
         if noted is not None:
             return noted
+        if code == _FILE_TOO_LARGE and self.record.disk_mbytes:
+            return ExitCause.OUT_OF_DISK
         if state.get("OOMKilled") or self._ran_out_of_memory:
             return ExitCause.OUT_OF_MEMORY
         if self._engine_was_gone and code in _ENGINE_ENDS:

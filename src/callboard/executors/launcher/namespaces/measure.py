@@ -42,7 +42,11 @@ def _see_everything() -> None:
 
 def _written(folder: str) -> int:
     """A file with several names counts once; what cannot be read counts as nothing."""
-    device, seen, blocks = os.lstat(folder).st_dev, set[int](), 0
+    try:
+        device = os.lstat(folder).st_dev
+    except OSError:
+        return 0  # the job is over, and its folder gone
+    seen, blocks = set[int](), 0
     waiting = [folder]
     while waiting:
         try:
