@@ -400,6 +400,7 @@ async def test_a_step_that_eats_memory_ends_the_build(workshop: Workshop):
     dockerfile = SHELL + "RUN echo eating && tail /dev/zero\nCMD true"
     built = await workshop.build({"Dockerfile": dockerfile}, memory_mbytes=256)
     assert built.result is None
+    assert any("eating" in line.split() for line in built.log)
     assert built.end.cause == ExitCause.OUT_OF_MEMORY or built.end.exit_code not in {0, None}
 
 
@@ -455,6 +456,7 @@ async def test_system_packages_that_are_there_need_no_installing(workshop: Works
     dockerfile = SHELL + "RUN apt-get install -y --no-install-recommends coreutils\nCMD true"
     built = await workshop.build({"Dockerfile": dockerfile})
     assert built.end.exit_code == 0, built.log
+    assert not any(line.startswith(("Get:", "Warning:")) for line in built.log)
 
 
 async def test_a_failing_step_fails_the_build_in_the_tools_own_words(workshop: Workshop):

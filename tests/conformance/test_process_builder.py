@@ -60,11 +60,12 @@ async def test_what_a_step_mounts_is_there_for_it_alone(workshop: Workshop):
         "FROM debian AS other\nWORKDIR /made\nRUN echo from stage > x\nFROM debian\nWORKDIR /app\n"
         "RUN --mount=type=bind,source=list.txt,target=deep/list.txt "
         "--mount=type=bind,from=other,source=/made,target=/given --mount=type=cache,target=/cached "
-        "cp deep/list.txt copy && cat /given/x >> copy && touch /cached/y\n"
+        "cp deep/list.txt copy && cat /given/x >> copy && touch /cached/y && sleep 0.5\n"
         "CMD cat copy; ls -A /app; find /given /cached -type f"
     )
     files = {"Dockerfile": dockerfile, "list.txt": "listed\n"}
-    assert await workshop.output(files) == ["listed", "from stage", "copy"]
+    for _ in ("built", "taken from what was kept"):
+        assert await workshop.output(files) == ["listed", "from stage", "copy"]
 
 
 @needs_node

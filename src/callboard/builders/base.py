@@ -38,6 +38,8 @@ class ImageMount(msgspec.Struct, frozen=True, rename="camel"):
 
 SOURCE_NAME = "source"
 """The folder of source files in a build's folder."""
+WORK_NAME = "work"
+"""That of what a driver needs until it has ended."""
 
 
 class SourceKind(StrEnum):

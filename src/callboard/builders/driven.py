@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,6 @@ from callboard.executors.base import LaunchSpec
 
 _SPEC, _RESULT = "spec.json", "result.json"
 _BUILD_CPUS = 2.0
-_COVERED_FROM_CHARS = 8
 
 
 class DrivenBuilder(Builder):
@@ -44,7 +43,6 @@ class DrivenBuilder(Builder):
             cpus=_BUILD_CPUS,
             timeout_secs=spec.timeout_secs,
             sandboxed=False,
-            secrets=_covered(spec.build_args),
         )
 
     def result(self, build_dir: Path) -> BuildResult | None:
@@ -72,10 +70,6 @@ def drive(
         return 1
     _leave(result, Path(spec.build_dir))
     return 0
-
-
-def _covered(build_args: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(value for value in build_args.values() if len(value) >= _COVERED_FROM_CHARS)
 
 
 def _leave(result: BuildResult, folder: Path) -> None:

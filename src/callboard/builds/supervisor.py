@@ -157,6 +157,7 @@ class BuildSupervisor:
                 await self._carry_out(build)
         except Exception as error:
             log.error("build.failed_to_run", build_id=build.id, exc_info=error)
+            await asyncio.to_thread(self._sourcing.clean, self.build_dir(build.id))
             await self._fail(
                 build.id, "The server failed to carry out the build; its log tells why."
             )

@@ -29,7 +29,11 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 SSH = """#!/bin/sh
 python3 - "$@" > {calls} <<'END'
 import json, os, sys
-print(json.dumps({{"args": sys.argv[1:], "prompt": os.environ["GIT_TERMINAL_PROMPT"]}}))
+key = sys.argv[sys.argv.index("-i") + 1]
+print(json.dumps({{
+    "args": sys.argv[1:], "prompt": os.environ["GIT_TERMINAL_PROMPT"],
+    "key": [open(key).read(), os.stat(key).st_mode & 0o777],
+}}))
 END
 for word; do
     case $word in UserKnownHostsFile=*) known=${{word#*=}};; esac
@@ -91,7 +95,8 @@ def test_ssh_gets_the_deployment_key_and_nothing_of_the_machine(bench: Bench) ->
     assert bench.call["prompt"] == "0"
     key = bench.folder / "work1/keys/key"
     assert f"-i {key}" in args
-    assert (key.read_text(), key.stat().st_mode & 0o777) == ("the private key\n", 0o600)
+    assert bench.call["key"] == ["the private key\n", 0o600]
+    assert not key.exists()
 
 
 def test_hosts_are_remembered_for_the_next_build(bench: Bench) -> None:

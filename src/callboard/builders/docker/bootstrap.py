@@ -24,6 +24,7 @@ from callboard.builders.docker.base_images import (
 )
 from callboard.builders.docker.messages import BuildMessages
 from callboard.builders.process.registries import passed_environment, read_registries
+from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, path_of
 
 _CHUNK_BYTES = 1024 * 1024
@@ -134,7 +135,7 @@ async def _version(engine: Engine, language: Language, image: str) -> str:
         async with engine.answer("GET", path, params={"path": _STATUS}) as answer:
             packed = io.BytesIO(await answer.read())
     finally:
-        await engine.ask("DELETE", path_of("containers", container), params={"force": "1"})
+        await engine.ask("DELETE", path_of("containers", container), params=REMOVED_WHOLE)
     with tarfile.open(fileobj=packed) as archive:
         file = archive.extractfile(Path(_STATUS).name)
         text = file.read().decode(errors="replace") if file else ""
@@ -158,7 +159,7 @@ async def _add_layer(
     params["buildargs"] = msgspec.json.encode(proxies).decode()
     messages = BuildMessages(say)
     async with engine.answer("POST", "/build", params=params, body=context) as answer:
-        async for line in answer.content:
+        async for line in engine.lines(answer):
             messages.take(line)
     if messages.error:
         raise BootstrapFailed(messages.error)

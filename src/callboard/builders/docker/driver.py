@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.base import WORK_NAME, BuildResult, BuildSpec
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.docker.context import Recipe, pack, read_recipe
 from callboard.builders.docker.defaults import default_text
@@ -39,9 +39,9 @@ from callboard.executors.docker.container import INSTANCE_LABEL, MIB
 from callboard.executors.docker.engine import Engine
 
 BUILD_LABEL = "callboard.build"
-_WORK_NAME = "work"
 _CHUNK_BYTES = 1024 * 1024
-_ARGUMENT = re.compile(r"^\s*ARG\s+(\w+)", re.MULTILINE | re.IGNORECASE)
+_ARGUMENTS = re.compile(r"^\s*ARG\s((?:\\\r?\n|.)*)", re.MULTILINE | re.IGNORECASE)
+_NAME = re.compile(r"(?:^|\s)(\w+)(?==|\s|$)")
 
 
 async def build(
@@ -52,7 +52,7 @@ async def build(
     `check_schema` raises ApiError for an input schema that breaks the rules.
     """
     started = time.monotonic()
-    work = Path(spec.build_dir) / _WORK_NAME
+    work = Path(spec.build_dir) / WORK_NAME
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
@@ -105,7 +105,7 @@ async def _make_image(
         given = build_arguments(spec, sources, definition)
         params = _parameters(spec, place, name, _arguments(recipe.text, given))
         async with engine.answer("POST", "/build", params=params, body=_chunks(context)) as answer:
-            async for line in answer.content:
+            async for line in engine.lines(answer):
                 messages.take(line)
     messages.finish()
     if messages.error is not None or messages.image_id is None:
@@ -134,7 +134,7 @@ def _parameters(
 
 def _arguments(dockerfile: str, given: Mapping[str, str]) -> dict[str, str]:
     """Those that the Dockerfile declares, and the way out of this network, which steps have undeclared."""
-    declared = set(_ARGUMENT.findall(dockerfile))
+    declared = {name for line in _ARGUMENTS.findall(dockerfile) for name in _NAME.findall(line)}
     proxies = {
         name: value
         for name, value in passed_environment(os.environ).items()

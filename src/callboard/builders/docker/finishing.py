@@ -11,6 +11,7 @@ from callboard.builders.base import Image
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.docker.users import ROOT_HOME, ImageUser, image_user, unprivileged
 from callboard.builders.process.defaults import guessed_start
+from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, EngineRefused, path_of
 
 _MAX_LIST_BYTES = 1024 * 1024
@@ -50,7 +51,7 @@ async def finish(
             )
             image_id = await _give_up_root(engine, container, config, user, cwd=cwd, tag=tag)
     finally:
-        await engine.ask("DELETE", path_of("containers", container), params={"force": "1"})
+        await engine.ask("DELETE", path_of("containers", container), params=REMOVED_WHOLE)
     image = Image(
         argv=_start(config, definition, say),
         env=_environment(config, user),

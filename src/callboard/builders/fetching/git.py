@@ -85,7 +85,11 @@ def clone(
         tmp,
         (Mount(tree, TREE, MountMode.READ_WRITE), *keys),
     )
-    if sandbox.run(step) != 0:
+    try:
+        code = sandbox.run(step)
+    finally:
+        ssh.take_away_keys(work)
+    if code != 0:
         raise FetchFailed(_failure(address, identity))
     ssh.remember_hosts(identity, home)
     shutil.rmtree(tree / ".git")

@@ -1,6 +1,7 @@
 """ssh as git uses it: the Actor's own key, hosts remembered per Actor, and nothing of the machine's."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from callboard.executors.base import Mount
 from callboard.executors.launcher.sandbox import HOME
 
 KEYS = "/run/callboard/keys"
+_KEYS = "keys"
+"""Their folder outside the sandbox."""
 _KNOWN_HOSTS = "known_hosts"
 _MAX_KNOWN_HOSTS_BYTES = 64 * 1024
 
@@ -48,11 +51,16 @@ def prepare(
 ) -> tuple[Mount, ...]:
     if identity is None:
         return ()
-    folder = sandbox.folder(work / "keys")
+    folder = sandbox.folder(work / _KEYS)
     _write_private(folder / "key", identity.key.read_bytes(), sandbox)
     if identity.known_hosts.is_file():
         _write_private(home / _KNOWN_HOSTS, identity.known_hosts.read_bytes(), sandbox)
     return (Mount(folder, KEYS),)
+
+
+def take_away_keys(work: Path) -> None:
+    """What `prepare` has put there. Harmless when there is none."""
+    shutil.rmtree(work / _KEYS, ignore_errors=True)
 
 
 def _write_private(path: Path, content: bytes, sandbox: Sandbox) -> None:

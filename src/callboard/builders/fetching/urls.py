@@ -99,7 +99,8 @@ def secrets_of(url: str) -> tuple[str, ...]:
     userinfo = parts.netloc.rpartition("@")[0].split(":", 1)
     given = [*(userinfo if parts.scheme != "ssh" else userinfo[1:])]
     decoded = [unquote(value) for value in given]
-    query = [value for _, value in parse_qsl(parts.query)]
+    query = [pair.partition("=")[2] for pair in parts.query.split("&")]
+    query += [value for _, value in parse_qsl(parts.query)]
     return tuple({value for value in given + decoded + query if len(value) >= _MIN_SECRET_LENGTH})
 
 
@@ -108,8 +109,8 @@ def _split(url: str, schemes: frozenset[str]) -> tuple[str, Credentials | None]:
     try:
         parts = urlsplit(_printable(url))
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidUrl(f"The URL is not valid: {error}.") from None
+    except ValueError:  # whose words quote the URL, with its password
+        raise InvalidUrl("The URL is not valid.") from None
     if parts.scheme not in schemes:
         raise InvalidUrl(f"The URL must start with {_listed(schemes)}.")
     if not host or not _HOST.fullmatch(host):

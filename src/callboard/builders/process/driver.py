@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from callboard.builders.base import BuildResult, BuildSpec
+from callboard.builders.base import WORK_NAME, BuildResult, BuildSpec
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.fetching.downloading import download_in
 from callboard.builders.fetching.errors import FetchFailed
@@ -45,8 +45,6 @@ from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
 from callboard.builders.process.workbench import StageTree, Workbench
 
-_WORK_NAME = "work"
-
 
 def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildResult:
     """Build the sources that `spec` names. Raises `BuildFailed`. What an interrupted attempt left is made anew.
@@ -55,9 +53,9 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
     """
     started = time.monotonic()
     folder = Path(spec.build_dir)
-    for name in (_WORK_NAME, ROOT_NAME):
+    for name in (WORK_NAME, ROOT_NAME):
         shutil.rmtree(folder / name, ignore_errors=True)
-    work = folder / _WORK_NAME
+    work = folder / WORK_NAME
     work.mkdir()
     downloads = Downloads(_caches(spec) / "downloads", work / "downloads")
     try:
@@ -75,7 +73,7 @@ def _build(
 ) -> BuildResult:
     folder = Path(spec.build_dir)
     say(f"Building {spec.actor_name} {spec.build_number}.")
-    workbench = _workbench(folder / _WORK_NAME, downloads, caches=_caches(spec))
+    workbench = _workbench(folder / WORK_NAME, downloads, caches=_caches(spec))
     sandbox = ProcessSandbox(workbench.runner, workbench.toolbox.registries)
     sources = read_sources(spec, workbench.folder, sandbox)
     definition = checked_definition(sources, check_schema)

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from callboard.builders.process import tree
 
-FORMAT = "1"
+FORMAT = "2"
 """Change it when what a step does changes, so that older trees are not used again."""
 MAX_AGE_SECS = 14 * 24 * 3600
 MAX_LAYERS = 60

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from callboard.builders.process.interpreters import own_python
 from callboard.builders.process.toolbox import AS_ROOT
-from callboard.executors.launcher.runners import SandboxCommand
+from callboard.executors.launcher.runners import SandboxCommand, in_memory
 from callboard.executors.launcher.sandbox import trusted
 from callboard.executors.launcher.seccomp import seccomp_filter
 
@@ -21,7 +21,7 @@ def root_command(
 ) -> Generator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """The command line for one start, and the descriptors to pass on. `step` is what `as_root.py` reads."""
     contents = (outer.options_bytes, step, seccomp_filter() or b"")
-    descriptors = [_in_memory(content) for content in contents]
+    descriptors = [in_memory(content) for content in contents]
     try:
         options_fd, *others = descriptors
         python = own_python()
@@ -32,11 +32,3 @@ def root_command(
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-
-
-def _in_memory(data: bytes) -> int:
-    """A fresh descriptor, not inherited unless passed."""
-    fd = os.memfd_create("step", os.MFD_CLOEXEC)
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

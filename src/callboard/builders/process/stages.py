@@ -161,7 +161,8 @@ class StageMaker:
                 self._provide_uv(made)
             case RunCommand() as command:
                 with self._lending(made, command.lent):
-                    self._run_step(stage, made, step, command, key=key)
+                    self._run_step(stage, made, step, command)
+                self._keep_if_worth_it(made, key)
             case _:
                 pass
 
@@ -198,9 +199,7 @@ class StageMaker:
         for path in reversed(placed):
             tree.remove(tree.resolve(made.root, path, follow_last=False))
 
-    def _run_step(
-        self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand, *, key: str
-    ) -> None:
+    def _run_step(self, stage: StagePlan, made: StageTree, step: Step, command: RunCommand) -> None:
         started = time.monotonic()
         code = self._workbench.step(stage.base, made, command)
         if code != 0:
@@ -208,7 +207,9 @@ class StageMaker:
                 f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
             )
         made.unkept_secs += time.monotonic() - started
-        # A tree that is kept has to be copied before the next step: that must cost less than what it may save.
+
+    def _keep_if_worth_it(self, made: StageTree, key: str) -> None:
+        """A tree that is kept has to be copied before the next step: that must cost less than what it may save."""
         if made.unkept_secs >= max(_WORTH_KEEPING_SECS, made.clone_secs * _COPYING_TO_LINKING):
             self._keep(made, key)
 

@@ -46,10 +46,10 @@ class SandboxCommand:
     @contextmanager
     def opened(self) -> Generator[tuple[tuple[str, ...], tuple[int, ...]]]:
         """The whole command line for one start, and the descriptors to pass on to it."""
-        descriptors = [_in_memory(self.options_bytes)]
+        descriptors = [in_memory(self.options_bytes)]
         try:
             if words := seccomp_filter():
-                descriptors.append(_in_memory(words))
+                descriptors.append(in_memory(words))
             yield self.argv(descriptors[0], descriptors[1] if words else None), tuple(descriptors)
         finally:
             for descriptor in descriptors:
@@ -78,7 +78,7 @@ def own_program(module: str) -> tuple[str, ...]:
     return (os.path.realpath(sys.executable), "-I", "-S", "-c", code)
 
 
-def _in_memory(data: bytes) -> int:
+def in_memory(data: bytes) -> int:
     """A fresh descriptor, not inherited unless passed."""
     fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
     os.write(fd, data)
