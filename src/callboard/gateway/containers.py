@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from contextlib import suppress
 
 import h11
 from sqlalchemy import Connection
@@ -13,7 +12,7 @@ from callboard.gateway.errors import NoSuchServer, NothingListens, RunIsOver
 from callboard.gateway.places import Kind, Place
 from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
-from callboard.proxy.wire import Wire
+from callboard.proxy.wire import Wire, opened
 from callboard.runs import repository as run_rows
 from callboard.runs.model import Run
 
@@ -63,10 +62,9 @@ class Containers:
     async def serves(self, run: Run) -> bool:
         """Whether a request gets an answer, whatever it is. Raises RunIsOver."""
         try:
-            connection = await self.connect(run)
-        except NothingListens:
+            streams = await opened(await self.connect(run))
+        except (NothingListens, OSError):
             return False
-        streams = await asyncio.open_connection(sock=connection)
         try:
             async with asyncio.timeout(PROBE_SECS):
                 return await _answers(Wire(h11.CLIENT, streams))
@@ -83,13 +81,3 @@ async def _answers(wire: Wire) -> bool:
     while isinstance(event, h11.InformationalResponse):
         event = await wire.receive()
     return isinstance(event, h11.Response)
-
-
-async def opened(connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Streams over a connection, which is closed when there can be none."""
-    try:
-        return await asyncio.open_connection(sock=connection)
-    except BaseException:
-        with suppress(OSError):
-            connection.close()
-        raise

@@ -11,12 +11,12 @@ from callboard.api.app import Authenticate
 from callboard.core.actor_urls import ActorUrls
 from callboard.core.errors import InvalidRequest
 from callboard.gateway.access import Access, access_of
-from callboard.gateway.containers import Containers, opened
+from callboard.gateway.containers import Containers
 from callboard.gateway.heads import Head, outgoing
 from callboard.gateway.places import Domains, Place
 from callboard.gateway.standby import Standby
 from callboard.gateway.standby_targets import Target
-from callboard.proxy.wire import Wire
+from callboard.proxy.wire import Wire, opened
 from callboard.runs.model import Run
 
 

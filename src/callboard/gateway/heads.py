@@ -59,8 +59,8 @@ class Head:
 
     def tokens(self) -> list[str]:
         """What may be a token for this server, the header's first."""
-        scheme, _, value = (self.first(b"authorization") or b"").partition(b" ")
-        found = [value.strip()] if scheme.lower() == b"bearer" else []
+        given = [value.partition(b" ") for key, value in self.headers if key == b"authorization"]
+        found = [value.strip() for scheme, _, value in given if scheme.lower() == b"bearer"]
         found += [_value(pair) for pair in _pairs(self.target) if _is_token(pair)]
         return [text.decode("latin-1") for text in found if text]
 
@@ -81,6 +81,8 @@ def outgoing(
         if name not in _OWN
         and not (name == b"authorization" and value.partition(b" ")[2].strip() in hidden)
         and (place.has_own_host or name != b"cookie")
+        # A page that was opened with a token says so in what it asks for.
+        and not (name == b"referer" and any(map(_is_token, _pairs(value))))
         and not name.startswith(b"x-forwarded-")
     ]
     headers += _forwarded(head, place)

@@ -21,7 +21,10 @@ def actor_id_of(tx: Connection, caller: Caller, label: str) -> str | None:
     named = users.c.username + OWNER_SEPARATOR + func.lower(actors.c.name) == label
     found = select(actors.c.id).join(users, users.c.id == actors.c.user_id)
     return tx.execute(
-        found.where(usable, named | (func.lower(actors.c.id) == label)).limit(1)
+        found.where(usable, named | (func.lower(actors.c.id) == label))
+        # Names that differ in case only, or hold the separator, have one label: the caller's own comes first.
+        .order_by(actors.c.user_id != caller.user_id, actors.c.created_at)
+        .limit(1)
     ).scalar_one_or_none()
 
 
@@ -32,5 +35,8 @@ def task_id_of(tx: Connection, caller: Caller, label: str) -> str | None:
     if name != label:
         is_it |= func.lower(actor_tasks.c.name) == name
     return tx.execute(
-        select(actor_tasks.c.id).where(actor_tasks.c.user_id == caller.user_id, is_it).limit(1)
+        select(actor_tasks.c.id)
+        .where(actor_tasks.c.user_id == caller.user_id, is_it)
+        .order_by(actor_tasks.c.created_at)
+        .limit(1)
     ).scalar_one_or_none()

@@ -207,14 +207,15 @@ class Pool:
         try:
             await self._see_through(member)
         except ApiError as error:
-            self._disappoint(error)
+            self._disappoint(error, member)
         except Exception as error:
             log.error("standby.failed", actor_id=self._target.actor.id, exc_info=error)
-            self._disappoint(StandbyNotReady(READY_SECS))
+            self._disappoint(StandbyNotReady(READY_SECS), member)
         finally:
             member.stop_idling()
             self._members.remove(member)
-            if self._waiting and not self._is_closed:
+            # One that never served is not replaced at once: its program may end like that each time.
+            if self._waiting and not self._is_closed and (member.serves or member.is_leaving):
                 self._grow()
             elif not self._members:
                 self._on_empty()
@@ -236,9 +237,10 @@ class Pool:
         await self._runs.until_ending(member.run)
         member.is_leaving = True
 
-    def _disappoint(self, error: ApiError) -> None:
-        """Tell everyone who waits, unless a run that works may still take them."""
-        if any(one.serves and not one.is_leaving for one in self._members):
+    def _disappoint(self, error: ApiError, ended: _Member) -> None:
+        """Tell everyone who waits, unless the run was to end, or another may still take them."""
+        others = [one for one in self._members if one is not ended and not one.is_leaving]
+        if ended.is_leaving or any(one.serves or one.is_starting for one in others):
             return
         while self._waiting:
             turn = self._waiting.popleft()

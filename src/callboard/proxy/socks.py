@@ -1,6 +1,5 @@
 """Going out through SOCKS proxies. They open a connection to a target and are out of the way from then on."""
 
-import asyncio
 from typing import Final
 
 from python_socks import ProxyConnectionError, ProxyTimeoutError, ProxyType
@@ -11,6 +10,7 @@ from callboard.proxy.errors import NO_UPSTREAM, ProxyError
 from callboard.proxy.targets import Target
 from callboard.proxy.upstreams import Upstream
 from callboard.proxy.ways import CONNECT_SECS, Streams
+from callboard.proxy.wire import opened
 
 _TYPES: Final = {4: ProxyType.SOCKS4, 5: ProxyType.SOCKS5}
 
@@ -27,7 +27,7 @@ async def open_through_socks(upstream: Upstream, target: Target) -> Streams:
     )
     try:
         connection = await proxy.connect(target.host, target.port, timeout=CONNECT_SECS)
-        return await asyncio.open_connection(sock=connection)
+        return await opened(connection)
     except (ProxyConnectionError, ProxyTimeoutError, OSError) as error:
         raise ProxyError(NO_UPSTREAM, "The upstream proxy cannot be reached.") from error
     except SocksError as error:

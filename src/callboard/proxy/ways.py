@@ -29,6 +29,7 @@ from callboard.proxy.errors import (
 )
 from callboard.proxy.targets import Target
 from callboard.proxy.upstreams import Upstream
+from callboard.proxy.wire import opened
 
 CONNECT_SECS: Final = 20.0
 _HAPPY_EYEBALLS_SECS: Final = 0.25
@@ -153,7 +154,7 @@ async def _connect(addresses: Sequence[_AddressInfo], target: Target) -> Streams
             connection = await start_connection(
                 addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_SECS
             )
-            return await asyncio.open_connection(sock=connection)
+            return await opened(connection)
     except TimeoutError as error:
         raise ProxyError(
             HTTPStatus.GATEWAY_TIMEOUT, f"{target.authority} does not answer."

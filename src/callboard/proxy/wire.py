@@ -1,7 +1,9 @@
 """HTTP/1.1 over a connection, on h11: with bounded heads, backpressure, and what passes counted."""
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import h11
@@ -25,6 +27,16 @@ OF_ONE_CONNECTION: Final = frozenset(
 Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 Passed: TypeAlias = Callable[[int], None]
 """Told of every piece of bytes that passes."""
+
+
+async def opened(connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Streams over a connection, which is closed when there can be none."""
+    try:
+        return await asyncio.open_connection(sock=connection)
+    except BaseException:
+        with suppress(OSError):
+            connection.close()
+        raise
 
 
 class Wire:
