@@ -165,7 +165,8 @@ class Settings:
 
     @property
     def enforces_rates(self) -> bool:
-        return self.rate_limits == "on" or (self.rate_limits == "auto" and not self.is_loopback)
+        is_reached_by_others = not self.is_loopback or self.public_url is not None
+        return self.rate_limits == "on" or (self.rate_limits == "auto" and is_reached_by_others)
 
     def base_url(self, port: int) -> str:
         """Where clients reach a server that listens on `port`, without /v2 and without a trailing slash."""

@@ -90,14 +90,18 @@ class Api:
         return response
 
     async def _answer(self, request: Request, route: Route, params: dict[str, str]) -> Response:
-        caller = await self._caller(request, route.auth)
+        # An id is nobody else's, whatever it is of. What has none is one resource by its path.
+        resource = next(iter(params.values()), route.path)
+        address = "" if request.client is None else request.client.host
+        try:
+            caller = await self._caller(request, route.auth)
+        except InvalidToken:  # each costs a look-up
+            self._limiter.count(address, route.rate, resource)
+            raise
+        self._limiter.count(address if caller is None else caller.user_id, route.rate, resource)
         if caller is not None and caller.scopes is not None:
             caller = await self._scoped(caller, route, params)
-        call = Call(request, params, caller)
-        who = (call.client_ip or "") if caller is None else caller.user_id
-        # An id is nobody else's, whatever it is of. What has none is one resource by its path.
-        self._limiter.count(who, route.rate, next(iter(params.values()), route.path))
-        return await route.handler(call)
+        return await route.handler(Call(request, params, caller))
 
     async def _scoped(self, caller: Caller, route: Route, params: dict[str, str]) -> Caller | None:
         """The caller, if its token is good for this; else it is nobody where nobody is needed."""

@@ -57,7 +57,7 @@ class RateLimiter:
         return self._headers[rate]
 
     def count(self, who: str, rate: Rate, resource: str) -> None:
-        """Count a request. Raises RateLimitExceeded, and then it counts for nothing."""
+        """Count a request. Raises RateLimitExceeded when one of the two rates is used up."""
         if not self._is_enforced:
             return
         now = self._clock()
