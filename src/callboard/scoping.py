@@ -39,7 +39,7 @@ _OPEN = frozenset(
 )
 _RUN_STARTS = ("runs", "run-sync", "run-sync-get-dataset-items")
 _TASK_PARTS = ("input",)
-_ACTOR_PARTS = ("versions", "builds", "webhooks")
+_ACTOR_PARTS = ("versions", "builds")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def _of_actor(method: str, parts: list[str], action: Action) -> Needed | None:
         return _of_runs(Kind.ACTORS, method, parts, action)
     if part == "validate-input":
         return Needed(Kind.ACTORS, Action.READ, "actorId")
+    if part == "webhooks" and method == "GET":
+        return Needed(Kind.WEBHOOKS, Action.READ)
     is_seen = method == "GET" and (part is None or part in _ACTOR_PARTS)
     return Needed(Kind.ACTORS, Action.READ, "actorId") if is_seen else None
 
@@ -91,7 +93,9 @@ def _of_task(method: str, parts: list[str], action: Action) -> Needed | None:
     part = parts[1] if len(parts) > 1 else None
     if part in _RUN_STARTS:
         return _of_runs(Kind.TASKS, method, parts, action)
-    if part is None or part in _TASK_PARTS or (part == "webhooks" and method == "GET"):
+    if part == "webhooks" and method == "GET":
+        return Needed(Kind.WEBHOOKS, Action.READ)
+    if part is None or part in _TASK_PARTS:
         return Needed(Kind.TASKS, action, "actorTaskId")
     return None
 

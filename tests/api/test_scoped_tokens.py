@@ -11,10 +11,12 @@ from callboard.core.ids import new_id
 from callboard.core.scopes import InvalidScope, checked_scopes
 from callboard.scoping import needed
 from tests.actors import ActorMaker
+from tests.api.test_permissions import LIMITED, picks
 from tests.contract.test_routes import the_routes
 from tests.server import Client, Reply, Server
 
 SMALL = {"memory": 128}
+WAITING = {**SMALL, "waitForFinish": 60}
 LOOKS = """
 set_value("OUTPUT", {
     "level": os.environ["ACTOR_PERMISSION_LEVEL"],
@@ -195,14 +197,34 @@ async def test_what_is_open_to_anyone_is_open_to_a_scoped_token_too(account: Acc
     assert shown.status == 200 and "urlSigningSecretKey" not in shown.data
 
 
-async def test_a_scoped_token_opens_the_standby_of_what_it_may_run(
-    account: Account, actors: ActorMaker
-):
-    web = await ActorMaker(account.api).shell("sleep 60", actorStandby={"isEnabled": True})
-    path = f"/v2/acts/{web['id']}"
-    url = (await account.api.get(path)).data["standbyUrl"]
-    call = await account.token("datasets:read", "actors:run:{actor}")
-    assert is_refused(await call("GET", url))
+async def test_what_a_tokens_own_runs_left_may_be_the_input_of_its_next(account: Account):
+    actor = await ActorMaker(account.api).python(
+        """
+        path = f"{API}/datasets/{get_input()['reads']}/items"
+        set_value("OUTPUT", json.loads(call("GET", path)))
+        """,
+        files=picks(reads=["READ"]),
+        **LIMITED,
+    )
+    call = await account.token("actors:run")
+    ran = await call("POST", f"/v2/acts/{account.actor['id']}/runs", params=WAITING)
+    path = f"/v2/acts/{actor['id']}/run-sync"
+    for dataset, status in ((ran.data["defaultDatasetId"], 201), (account.dataset["id"], 400)):
+        reply = await call("POST", path, params=SMALL, json={"reads": dataset})
+        assert reply.status == status
+
+
+async def test_webhooks_are_read_by_a_permission_of_their_own(account: Account):
+    """They hold the credentials of whom they call."""
+    paths = (
+        f"/v2/acts/{account.actor['id']}/webhooks",
+        f"/v2/actor-tasks/{account.task['id']}/webhooks",
+    )
+    others = await account.token("actors:read", "actor-tasks:read")
+    webhooks = await account.token("webhooks:read")
+    for path in paths:
+        assert is_refused(await others("GET", path))
+        assert (await webhooks("GET", path)).status == 200
 
 
 async def test_a_token_expires(account: Account):
@@ -226,7 +248,7 @@ def test_a_permission_that_there_is_not_is_refused(text: str):
         checked_scopes([text])
 
 
-def test_every_route_is_thought_of():
+def test_every_route_of_actors_is_thought_of():
     """Those that no scope opens are these, and no others by accident."""
     closed = {
         f"{route.method} {route.path}"

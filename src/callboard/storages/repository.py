@@ -135,10 +135,12 @@ def grants_of(tx: Connection, run_id: str) -> dict[str, str]:
     return grants.scalar_one_or_none() or {}
 
 
-def was_started_by(tx: Connection, run_id: str, starter_id: str) -> bool:
-    """Whether one run started the other."""
+def was_started_by(
+    tx: Connection, run_id: str, starter_id: str, *, by: str = "startedByRunId"
+) -> bool:
+    """Whether a run, or what else `by` is the mark of in a run's `meta`, started the run."""
     meta = tx.execute(select(runs.c.meta).where(runs.c.id == run_id)).scalar_one_or_none()
-    return meta is not None and meta.get("startedByRunId") == starter_id
+    return meta is not None and meta.get(by) == starter_id
 
 
 def change(tx: Connection, pk: int, **values: Any) -> None:

@@ -274,7 +274,13 @@ def may_hand_on(tx: Connection, caller: Caller, storage: Storage, need: Need) ->
         return False
     action = Action.READ if need is Need.READ else Action.WRITE
     if caller.scopes is not None:
-        return is_in_scope(caller, storage, action)
+        return is_in_scope(caller, storage, action) or (
+            storage.run_id is not None
+            and caller.token_id is not None
+            and repository.was_started_by(
+                tx, storage.run_id, caller.token_id, by="startedByTokenId"
+            )
+        )
     return is_usable(caller, storage) or given_to(tx, caller, storage) in (need, Need.WRITE)
 
 
