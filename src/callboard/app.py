@@ -200,6 +200,7 @@ class Callboard:
             find_job=lambda caller, job_id: _find_job(db, caller, job_id),
         )
         item_charges = ItemCharges(lambda run: changes.end_over_cap(run))
+        self._stack.push_async_callback(item_charges.close)
         datasets = DatasetService(db, meter, listener=item_charges)
         stores = KeyValueStoreService(db, blobs, meter)
         queues = RequestQueueService(db, meter)

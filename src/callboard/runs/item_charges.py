@@ -6,11 +6,14 @@ Which datasets that goes for is kept in memory, filled by launches: so a push in
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
 from sqlalchemy import Connection
 
 from callboard.runs import repository
 from callboard.runs.charges import charges_for_items, is_over_cap, with_item_count
 from callboard.runs.model import Run
+
+log = structlog.get_logger()
 
 
 class ItemCharges:
@@ -39,9 +42,20 @@ class ItemCharges:
     def pushed(self, run: Run) -> None:
         """After the push that was charged for."""
         if is_over_cap(run):
-            ending = asyncio.ensure_future(self._end(run))
+            ending = asyncio.ensure_future(self._end_logged(run))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+    async def _end_logged(self, run: Run) -> None:
+        """What fails is tried again with the next push."""
+        try:
+            await self._end(run)
+        except Exception as error:
+            log.error("run.not_ended_over_cap", run_id=run.id, exc_info=error)
+
+    async def close(self) -> None:
+        """Returns when no run is being ended any more."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     def forget(self, run_id: str) -> None:
         """When none of the run's programs is left."""
