@@ -67,6 +67,21 @@ async def test_a_build_times_out(new_server):
     assert build["status"] == "TIMED-OUT"
 
 
+async def test_a_build_that_fills_the_disk_fails_and_says_why(new_server):
+    fill = "for i in $(seq 60); do head -c 8000000 /dev/zero >$HOME/$i; sleep 0.1; done"
+    server = new_server(build_memory_mbytes="64")
+    async with Client(server.url, server.token, "admin") as api:
+        maker = ActorMaker(api)
+        actor = await maker.create({"Dockerfile": f"FROM alpine\nRUN {fill}\nCMD true"})
+        build = await maker.build(actor["id"])
+        log = (await api.get(f"/v2/actor-builds/{build['id']}/log")).body.decode()
+    assert build["status"] == "FAILED"
+    assert build["statusMessage"] == "The build exceeded its disk limit of 128 MB."
+    assert build["options"]["diskMbytes"] == 128
+    assert log.endswith("ACTOR: Disk limit of 128 MB exceeded, the job was stopped.\n")
+    assert not (server.data_dir / "builds" / build["id"] / "work").exists()
+
+
 async def test_metadata_is_read_from_the_sources(api: Client, actors: ActorMaker):
     actor = await actors.create(
         {

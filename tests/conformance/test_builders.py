@@ -404,6 +404,23 @@ async def test_a_step_that_eats_memory_ends_the_build(workshop: Workshop):
     assert built.end.cause == ExitCause.OUT_OF_MEMORY or built.end.exit_code not in {0, None}
 
 
+@INTERPRETING
+@pytest.mark.parametrize(
+    "step",
+    [
+        "for i in $(seq 60); do head -c 8000000 /dev/zero >$HOME/$i; sleep 0.1; done",
+        "head -c 400000000 /dev/zero >$HOME/one",
+    ],
+    ids=["many files", "one file"],
+)
+async def test_a_step_that_fills_the_disk_ends_the_build(workshop: Workshop, step: str):
+    dockerfile = SHELL + f"RUN echo filling && {step}\nCMD true"
+    built = await workshop.build({"Dockerfile": dockerfile}, memory_mbytes=64)
+    assert (built.end.cause, built.result) == (ExitCause.OUT_OF_DISK, None)
+    assert "filling" in built.log
+    assert built.log[-1] == "ACTOR: Disk limit of 128 MB exceeded, the job was stopped."
+
+
 async def test_a_step_may_print_anything_and_as_much(workshop: Workshop):
     dockerfile = (
         SHELL

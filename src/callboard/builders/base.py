@@ -80,6 +80,11 @@ class BuildSpec(msgspec.Struct, frozen=True, rename="camel"):
     timeout_secs: float
     source: BuildSource = BuildSource()
 
+    @property
+    def disk_bytes(self) -> int:
+        """Most that it may keep on disk: `LaunchSpec.disk_bytes` of its job."""
+        return 2 * self.memory_mbytes * 1024 * 1024
+
 
 class BuildResult(msgspec.Struct, frozen=True, rename="camel"):
     """What a driver leaves in `<build_dir>/result.json` when it succeeds (exit code 0)."""

@@ -1,7 +1,9 @@
 """What builders have in common: a driver program with a specification in a file, and a result in another."""
 
+import errno
 import os
 import shutil
+import signal
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,6 +16,12 @@ from callboard.executors.base import LaunchSpec
 
 _SPEC, _RESULT = "spec.json", "result.json"
 _BUILD_CPUS = 2.0
+_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
+"""What the executor takes for a sign of the disk limit."""
+
+
+class FileTooLarge(Exception):
+    """A step was ended for a file that is larger than all that the build may keep."""
 
 
 class DrivenBuilder(Builder):
@@ -43,6 +51,7 @@ class DrivenBuilder(Builder):
             cpus=_BUILD_CPUS,
             timeout_secs=spec.timeout_secs,
             sandboxed=False,
+            disk_folder=folder,
         )
 
     def result(self, build_dir: Path) -> BuildResult | None:
@@ -61,15 +70,20 @@ def drive(
     *,
     failures: tuple[type[Exception], ...],
 ) -> int:
-    """The driver's exit code: 0 when the result is complete on disk, 1 when the log's last line says why not."""
+    """The driver's exit code: 0 when the result is complete on disk, else the log's last line says why not."""
     spec = msgspec.json.decode(spec_path.read_bytes(), type=BuildSpec)
     try:
         result = build(spec)
+        _leave(result, Path(spec.build_dir))
     except (*failures, OSError) as error:
         print(f"Build failed: {error}", flush=True)
-        return 1
-    _leave(result, Path(spec.build_dir))
+        return _FILE_TOO_LARGE if _is_too_large(error) else 1
     return 0
+
+
+def _is_too_large(error: Exception) -> bool:
+    """The driver itself is told by an error where its steps are by a signal."""
+    return isinstance(error, FileTooLarge) or getattr(error, "errno", None) == errno.EFBIG
 
 
 def _leave(result: BuildResult, folder: Path) -> None:

@@ -259,6 +259,11 @@ def _outcome(build: Build, end: Exit, result: BuildResult | None) -> tuple[JobSt
         return JobStatus.TIMED_OUT, f"The build timed out after {build.timeout_secs} s."
     if end.cause is ExitCause.OUT_OF_MEMORY:
         return JobStatus.FAILED, f"The build exceeded its memory limit of {build.memory_mbytes} MB."
+    if end.cause is ExitCause.OUT_OF_DISK:
+        return (
+            JobStatus.FAILED,
+            f"The build exceeded its disk limit of {2 * build.memory_mbytes} MB.",
+        )
     if end.cause in (ExitCause.LOST, ExitCause.NOT_STARTED):
         return JobStatus.FAILED, end.detail or "The build was lost when the machine went down."
     if end.exit_code == 0 and result is not None:

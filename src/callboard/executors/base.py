@@ -55,6 +55,8 @@ class LaunchSpec:
     mounts: tuple[Mount, ...] = ()
     sandboxed: bool = True
     """False only for Callboard's own build driver, which sandboxes the steps it runs itself."""
+    disk_folder: Path | None = None
+    """Where a job that is not sandboxed keeps what counts as its disk space. None: nothing of it counts."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values replaced by asterisks in the log."""
     image: str | None = None
@@ -72,6 +74,10 @@ class LaunchSpec:
     @property
     def disk_bytes(self) -> int:
         return self.disk_mbytes * 1024 * 1024
+
+    @property
+    def is_disk_limited(self) -> bool:
+        return self.sandboxed or self.disk_folder is not None
 
 
 class ExitCause(StrEnum):

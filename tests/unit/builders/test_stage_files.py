@@ -12,6 +12,8 @@ from callboard.builders.process.ignoring import parse_ignore_rules
 from callboard.builders.process.layers import Layers, identity
 from callboard.builders.process.views import named_folders, parts
 
+MEGABYTE = 1024 * 1024
+
 
 def fill(root: Path, *names: str) -> Path:
     for name in names:
@@ -113,7 +115,7 @@ def test_parts_of_an_identity_are_kept_apart() -> None:
 
 
 def test_a_kept_tree_is_restored_and_survives_changes_to_the_copy(tmp_path: Path) -> None:
-    layers = Layers(tmp_path / "layers")
+    layers = Layers(tmp_path / "layers", limit_bytes=MEGABYTE)
     layers.save("key", fill(tmp_path / "made", "a/b"))
     assert layers.restore("key", tmp_path / "copy")
     (tmp_path / "copy/a/b").unlink()
@@ -122,11 +124,25 @@ def test_a_kept_tree_is_restored_and_survives_changes_to_the_copy(tmp_path: Path
     assert not layers.restore("other", tmp_path / "other")
 
 
+def test_a_build_keeps_no_more_than_its_share_though_its_steps_delete_it(tmp_path: Path) -> None:
+    layers = Layers(tmp_path / "layers", limit_bytes=3 * MEGABYTE)
+    (tmp_path / "made").mkdir()
+    for number in range(3):
+        (tmp_path / "made/file").unlink(missing_ok=True)
+        (tmp_path / "made/file").write_bytes(os.urandom(MEGABYTE))
+        layers.save(f"{number}", tmp_path / "made")
+    layers.save("the same files again", tmp_path / "made")
+    (tmp_path / "made/more").write_bytes(os.urandom(MEGABYTE))
+    with pytest.raises(OSError, match="more than its disk limit"):
+        layers.save("more", tmp_path / "made")
+    assert not layers.has("more")
+
+
 def test_pruning_drops_the_trees_unused_for_longest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callboard.builders.process.layers.MAX_LAYERS", 2)
-    layers = Layers(tmp_path / "layers")
+    layers = Layers(tmp_path / "layers", limit_bytes=MEGABYTE)
     for age, key in enumerate(["newest", "middle", "oldest"]):
         layers.save(key, fill(tmp_path / key, "f"))
         os.utime(tmp_path / "layers" / key, (1e9 * 2 - age, 2e9 - age))

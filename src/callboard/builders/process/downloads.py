@@ -3,6 +3,7 @@
 Build steps run code of the Actor and of its packages, which could put anything into a cache it may write to. So
 steps get a view of the shared caches whose changes are thrown away with the build. What fills the shared caches is
 fetching alone: uv told to build nothing, on requirement files only, away from the stage and from everything in it.
+It fetches into a view, too, so that what it fetches counts as the build's until all of it has been had.
 """
 
 import fcntl
@@ -10,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,7 +55,7 @@ class Downloads:
 
     @contextmanager
     def to_fill(self) -> Generator[Path | None]:
-        """The shared caches themselves, for fetching; None while another build looks at them."""
+        """A view whose changes go to the shared caches in the end; None while another build looks at them."""
         if not overlays.available() or (self._folder / "view").exists():
             yield None
             return
@@ -63,7 +65,10 @@ class Downloads:
             except BlockingIOError:
                 yield None
                 return
-            yield self._shared / "caches"
+            caches, folder = self._shared / "caches", self._folder / f"fill-{uuid4().hex}"
+            with overlays.mounted(caches, folder) as view:
+                yield view
+            _add(folder / "upper", caches)
 
     def close(self) -> None:
         """Give up the view."""
@@ -78,6 +83,26 @@ class Downloads:
             yield
         finally:
             os.close(descriptor)
+
+
+def _add(upper: Path, caches: Path) -> None:
+    """Move what is new into the caches. Cut off at any point it leaves what their tools can use.
+
+    New folders are moved whole, and in the order of names: content (`archive-v0`, `content-v2`) is in folders of its
+    own and comes before what refers to it (`simple`, `wheels`, `index-v5`).
+    """
+    for entry in sorted(os.scandir(upper), key=lambda entry: entry.name):
+        source, place = Path(entry.path), caches / entry.name
+        mode = entry.stat(follow_symlinks=False).st_mode
+        was_folder = place.is_dir() and not place.is_symlink()
+        if stat.S_ISDIR(mode) and was_folder:
+            _add(source, place)
+            continue
+        is_deleted = stat.S_ISCHR(mode)  # says an overlay
+        if is_deleted or was_folder or stat.S_ISDIR(mode):
+            tree.remove(place)
+        if not is_deleted:
+            source.rename(place)
 
 
 def _empty_caches(folder: Path) -> None:
@@ -181,7 +206,7 @@ def fetch_script(
         "--no-config",
         "--no-build",
         "--link-mode",
-        "hardlink",
+        "symlink",
     )
     fetch = shlex.join((*install, "--python", f"{place}/bin/python", *wanted))
     return f"{make} && {fetch}; rm -rf {place}"

@@ -78,7 +78,8 @@ def _build(
     sources = read_sources(spec, workbench.folder, sandbox)
     definition = checked_definition(sources, check_schema)
     plan = _plan(definition, sources, build_arguments(spec, sources, definition))
-    layers = Layers(_caches(spec) / "layers")
+    layers = Layers(_caches(spec) / "layers", limit_bytes=spec.disk_bytes)
+    layers.prune()  # first, as a build may be killed at any time
     maker = StageMaker(
         folder=workbench.folder / "stages",
         sources=Origin(definition.context, ignore_rules(definition)),
@@ -99,7 +100,6 @@ def _build(
     if stage.base.python is not None:
         python_env.remove_pip(finished.root, stage.base.python, stage.base.environment_dir)
     image = image_of(finished, start)
-    layers.prune()
     say(f"Start command: {' '.join(start)}")
     return BuildResult(
         image=image,

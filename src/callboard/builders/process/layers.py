@@ -3,6 +3,8 @@
 The identity of a step covers everything that decides what it does: the step before it, its text and environment, the
 content of the files copied. So whoever brings about the same identity has run the same code on the same files, and
 the cache can be shared by all builds. Trees are shared as hard links; nobody writes into a file of such a tree.
+
+What a build keeps here is counted as what it keeps in its own folder is: a step may delete what an earlier one made.
 """
 
 import fcntl
@@ -19,6 +21,7 @@ from callboard.builders.process import tree
 
 FORMAT = "2"
 """Change it when what a step does changes, so that older trees are not used again."""
+_BLOCK_BYTES = 512
 MAX_AGE_SECS = 14 * 24 * 3600
 MAX_LAYERS = 60
 """How many trees are kept; the ones not used for longest go first."""
@@ -34,10 +37,12 @@ def identity(*parts: str) -> str:
 
 
 class Layers:
-    """The trees below one folder. Several builds use it at once."""
+    """The trees below one folder, as one build uses them, which may keep `limit_bytes`. Several use it at once."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, limit_bytes: int) -> None:
         self._directory = directory
+        self._left_bytes = limit_bytes
+        self._counted: set[int] = set()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def has(self, key: str) -> bool:
@@ -53,7 +58,11 @@ class Layers:
             return True
 
     def save(self, key: str, source: Path) -> None:
-        """Keep a tree, sharing its files. The caller writes into none of them from now on. Complete or not at all."""
+        """Keep a tree, sharing its files. The caller writes into none of them from now on. Complete or not at all.
+
+        Raises OSError, also when the build has kept its share.
+        """
+        self._count(source)
         partial = self._directory / f"{uuid4().hex}.partial"
         partial.mkdir(mode=0o700)
         try:
@@ -63,6 +72,15 @@ class Layers:
             shutil.rmtree(partial, ignore_errors=True)
             if not self.has(key):  # another build was first with the same tree otherwise
                 raise
+
+    def _count(self, source: Path) -> None:
+        files = {one.st_ino: one.st_blocks for one in tree.files(source)}
+        new = files.keys() - self._counted
+        size = sum(files[inode] for inode in new) * _BLOCK_BYTES
+        if size > self._left_bytes:
+            raise OSError("with it the build would keep more than its disk limit")
+        self._left_bytes -= size
+        self._counted |= new
 
     def prune(self) -> None:
         """Drop trees that are old or too many, and what interrupted builds left behind."""

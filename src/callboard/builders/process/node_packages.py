@@ -56,7 +56,10 @@ def _keep(base: Base, made: StageTree, packages: tuple[str, ...], layers: Layers
     place = tree.resolve(made.root, base.work_dir)
     _seal(place)
     started = time.monotonic()
-    layers.save(_key(base, packages), place)
+    try:
+        layers.save(_key(base, packages), place)
+    except OSError as error:
+        print(f"Warning: they are not kept for later builds: {error}", flush=True)
     made.clone_secs = time.monotonic() - started
     _share(place, made)
 

@@ -1,6 +1,7 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
 import os
+import signal
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from callboard.builders.process.actions import (
 )
 from callboard.builders.process.additions import Additions
 from callboard.builders.process.copying import Origin, Placement
-from callboard.builders.process.errors import BuildFailed
+from callboard.builders.process.errors import BuildFailed, StepTooLarge
 from callboard.builders.process.ignoring import parse_ignore_rules
 from callboard.builders.process.layers import Layers
 from callboard.builders.process.step_keys import StepKeys
@@ -33,6 +34,7 @@ from callboard.builders.process.views import named_folders
 from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
 
+_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
 _WORTH_KEEPING_SECS = 0.25
 _COPYING_TO_LINKING = 6
 """How much longer it takes to copy a tree than to link it."""
@@ -203,7 +205,8 @@ class StageMaker:
         started = time.monotonic()
         code = self._workbench.step(stage.base, made, command)
         if code != 0:
-            raise BuildFailed(
+            kind = StepTooLarge if code == _FILE_TOO_LARGE else BuildFailed
+            raise kind(
                 f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
             )
         made.unkept_secs += time.monotonic() - started

@@ -122,10 +122,11 @@ def clone(source: Path, target: Path, *, link: bool) -> None:
 
 def size_bytes(path: Path) -> int:
     """Sum of the sizes of the files below `path`."""
-    return sum(status.st_size for status in _files(path))
+    return sum(status.st_size for status in files(path))
 
 
-def _files(path: Path) -> Iterator[os.stat_result]:
+def files(path: Path) -> Iterator[os.stat_result]:
+    """Of the files below `path`, links left out."""
     for folder, _, names in os.walk(path):
         for name in names:
             status = os.lstat(os.path.join(folder, name))

@@ -85,7 +85,7 @@ class Job:
     @property
     def allotment(self) -> Allotment | None:
         """What it may keep on disk, None when there is no limit or it does not run."""
-        if not self.spec.sandboxed or not self._place or self._wait_status is not None:
+        if not self.spec.is_disk_limited or not self._place or self._wait_status is not None:
             return None
         return self._place.allotment(exceeded=lambda: self._kill(ExitCause.OUT_OF_DISK))
 
@@ -117,7 +117,7 @@ class Job:
         if place.ran_out_of_memory():
             self._cause = self._cause or ExitCause.OUT_OF_MEMORY
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
-        if code == _SIGNALLED + signal.SIGXFSZ and self.spec.sandboxed:
+        if code == _SIGNALLED + signal.SIGXFSZ and self.spec.is_disk_limited:
             self._cause = self._cause or ExitCause.OUT_OF_DISK
         if self._cause is None and os.WIFEXITED(status) and not self._was_started(place, code):
             self._finish(ExitCause.NOT_STARTED, detail=place.capture.last_line)

@@ -104,14 +104,17 @@ def _short_path(folder: Path) -> Generator[str]:
 def spec_to_json(spec: LaunchSpec) -> dict[str, Any]:
     data = {name: getattr(spec, name) for name in _PLAIN}
     data |= {"env": dict(spec.env), "log_path": str(spec.log_path)}
+    data |= {"disk_folder": str(spec.disk_folder) if spec.disk_folder else None}
     return data | {"mounts": [[str(m.source), m.target, m.mode.value] for m in spec.mounts]}
 
 
 def spec_from_json(data: Mapping[str, Any]) -> LaunchSpec:
     plain = {name: data[name] for name in _PLAIN}
     plain |= {"argv": tuple(data["argv"]), "secrets": tuple(data["secrets"])}
+    plain |= {"env": data["env"], "log_path": Path(data["log_path"])}
+    plain |= {"disk_folder": Path(data["disk_folder"]) if data["disk_folder"] else None}
     mounts = tuple(Mount(Path(s), target, MountMode(mode)) for s, target, mode in data["mounts"])
-    return LaunchSpec(**plain, env=data["env"], log_path=Path(data["log_path"]), mounts=mounts)
+    return LaunchSpec(**plain, mounts=mounts)
 
 
 def exit_to_json(end: Exit) -> dict[str, Any]:

@@ -91,13 +91,17 @@ def _sandboxed(spec: LaunchSpec, setting: Setting) -> list[str]:
     words = (*_prefix(setting), *command.argv(OPTIONS_FD, FILTER_FD if call_filter else None))
     opened = {OPTIONS_FD: options, **({FILTER_FD: call_filter} if call_filter else {})}
     redirections = " ".join(f"{fd}<{shlex.quote(str(path))}" for fd, path in opened.items())
-    limit = f"ulimit -f {file_limit_blocks(spec.disk_bytes)}"
-    return [limit, "cd /", f"exec {_quoted(words)} {redirections}"]
+    return [_file_limit(spec), "cd /", f"exec {_quoted(words)} {redirections}"]
 
 
 def _bare(spec: LaunchSpec, setting: Setting) -> list[str]:
     env = {**spec.env, **_surroundings(spec, setting).environment()}
-    return _plain(env, spec.cwd, (*_prefix(setting), *_dying_with_us(spec.argv)))
+    limit = [_file_limit(spec)] if spec.is_disk_limited else []
+    return [*limit, *_plain(env, spec.cwd, (*_prefix(setting), *_dying_with_us(spec.argv)))]
+
+
+def _file_limit(spec: LaunchSpec) -> str:
+    return f"ulimit -f {file_limit_blocks(spec.disk_bytes)}"
 
 
 def _unprotected(spec: LaunchSpec, setting: Setting) -> list[str]:

@@ -108,7 +108,7 @@ class Workplace:
 
     def allotment(self, *, exceeded: Callable[[], None]) -> Allotment:
         return Allotment(
-            folder=self._folder.path,
+            folder=self._spec.disk_folder or self._folder.path,
             limit_bytes=self._spec.disk_bytes,
             given_bytes=self._sources.given_bytes,
             pids=self._pids,
