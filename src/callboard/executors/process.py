@@ -95,7 +95,7 @@ class ProcessExecutor(Executor):
         return {"executor": self.name, "job_id": job_id, "address": address}
 
     async def start(self, spec: LaunchSpec) -> Handle:
-        """The handle's `address` is where the host reaches what the job listens on; None with the host's network.
+        """The handle's `address` is the job's own on this machine, None where it has none.
 
         Raises LauncherFailed for a spec that makes no sense.
         """

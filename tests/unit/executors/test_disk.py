@@ -2,25 +2,19 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from tests.another_user import BECOME, PYTHON, USER, needs_another_user, open_folder
 
 from callboard.executors.launcher.runners import own_program
 
 MEGABYTE = 1024 * 1024
-USER = 65534
-PYTHON = "/usr/bin/python3"
-READABLE = all(
-    parent.stat().st_mode & 0o005 == 0o005 for parent in Path(__file__).resolve().parents
-)
 
 
-def measured(folder: Path, *pids: int, prefix: tuple[str, ...] = ()) -> int:
+def measured(folder: Path, *pids: int, prefix: Sequence[str] = ()) -> int:
     argv = own_program("callboard.executors.launcher.namespaces.measure")
     python = (PYTHON, *argv[1:]) if prefix else argv
     question = json.dumps([[str(folder), pids]])
@@ -52,22 +46,12 @@ def test_deleted_files_count_while_a_process_holds_them(tmp_path: Path):
     assert measured(tmp_path, os.getpid()) < MEGABYTE
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Not below pytest's own, which is closed to other users."""
-    path = Path(f"/tmp/callboard-test-{os.urandom(6).hex()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.skipif(not READABLE, reason="another user cannot read this checkout")
-@pytest.mark.skipif(not Path(PYTHON).exists(), reason="there is no Python for another user")
-def test_folders_a_job_has_closed_to_its_own_user_count(folder: Path):
-    write(folder / "hidden" / "file", 2)
-    for path in (folder, folder / "hidden", folder / "hidden" / "file"):
-        os.chown(path, USER, USER)
-    (folder / "hidden").chmod(0)
-    user = ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--")
-    assert measured(folder, prefix=user) >= 2 * MEGABYTE
+@needs_another_user
+def test_folders_a_job_has_closed_to_its_own_user_count():
+    with open_folder() as folder:
+        hidden = folder / "hidden"
+        write(hidden / "file", 2)
+        for path in (hidden, hidden / "file"):
+            os.chown(path, USER, USER)
+        hidden.chmod(0)
+        assert measured(folder, prefix=BECOME) >= 2 * MEGABYTE

@@ -6,7 +6,6 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,26 +13,19 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests.another_user import (
+    PYTHON,
+    SOURCE,
+    USER,
+    as_another_user,
+    needs_another_user,
+    open_folder,
+)
 
-import callboard
+from callboard.executors.launcher import linux
 
-USER = 65534
 RESOLVER = "127.0.0.1"
 METADATA = "169.254.169.254"
-REACHABLE = all(
-    folder.stat().st_mode & 0o005 == 0o005 for folder in Path(__file__).resolve().parents
-)
-"""Whether another user can read this checkout at all."""
-PYTHON = next((p for p in ("/usr/bin/python3", sys.executable) if not p.startswith("/root")), "")
-
-# Makes /dev/net/tun usable by everybody, as it is on most hosts, and `RESOLVER` the only name server.
-AS_USER = """
-mknod "$1/tun" c 10 200 && chmod 666 "$1/tun" && mount --bind "$1/tun" /dev/net/tun
-mount --bind "$1/resolv.conf" /etc/resolv.conf
-shift
-exec setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups -- "$@"
-"""
-
 # Opens the network, then answers one JSON line for each it reads until the end of its input.
 LAUNCHER = """
 import json, subprocess, sys
@@ -56,7 +48,7 @@ except OSError as error:
 network = Network(plumbing)
 leases = [network.lease(), network.lease()]
 hosts = [dict(lease.hosts) for lease in leases]
-about = {"api": network.api_address, "addresses": [lease.address for lease in leases], "hosts": hosts[0]}
+about = {"api": network.api_address, "hosts": hosts[0]}
 about["nameserver"] = Path(leases[0].resolv_conf).read_text().split()[1]
 print(json.dumps(about), flush=True)
 servers = []
@@ -110,15 +102,11 @@ client.sendto(b"asked", (sys.argv[1], 53))
 print(client.recv(100).decode())
 """
 
-_PROGRAMS = ("ip", "nft", "unshare", "setpriv", "nsenter", "pasta", "slirp4netns")
+_PROGRAMS = ("ip", "unshare", "setpriv", "nsenter", "pasta", "slirp4netns")
 _MISSING = [name for name in _PROGRAMS if shutil.which(name) is None]
 pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0, reason="only root can become another user and play the host"
-    ),
+    needs_another_user,
     pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}"),
-    pytest.mark.skipif(not PYTHON, reason="there is no Python that another user may start"),
-    pytest.mark.skipif(not REACHABLE, reason="another user cannot read this checkout"),
 ]
 
 
@@ -150,6 +138,10 @@ class OtherUser:
         self._process.stdin.close()
         return self._read()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -173,14 +165,12 @@ def opener(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder() -> Generator[Path]:
-    """Not below pytest's own folder, which is closed to other users."""
-    path = Path(f"/tmp/callboard-test-{os.urandom(6).hex()}")
-    path.mkdir(mode=0o755)
-    (path / "state").mkdir()
-    os.chown(path / "state", USER, USER)
-    (path / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
-    yield path
-    shutil.rmtree(path)
+    """With `RESOLVER` as the only name server."""
+    with open_folder() as path:
+        (path / "state").mkdir()
+        os.chown(path / "state", USER, USER)
+        (path / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
+        yield path
 
 
 @pytest.fixture
@@ -226,14 +216,6 @@ def test_two_runs_listen_on_one_port(user: OtherUser) -> None:
         assert user.connect(lease, "127.0.0.1", 8080) == f"run {lease}"
 
 
-def test_the_host_reaches_the_web_server_of_each_run(user: OtherUser) -> None:
-    for lease, address in enumerate(user.about["addresses"]):
-        user.serve(lease, 4321, f"run {lease}")
-        with socket.create_connection((address, 4321), timeout=5) as connection:
-            assert connection.recv(100).decode() == f"run {lease}"
-        assert user.connect(1 - lease, address, 4321, within_secs=0.7) != f"run {lease}"
-
-
 def test_a_socket_of_a_run_reaches_what_it_listens_on(user: OtherUser) -> None:
     for lease in (0, 1):
         user.serve(lease, 8080, f"run {lease}")
@@ -266,14 +248,14 @@ def test_a_run_cannot_change_its_network(user: OtherUser) -> None:
 
 
 def test_closing_ends_all_processes_and_removes_all_files(user: OtherUser, folder: Path) -> None:
-    processes = _processes_of(user, folder)
+    processes = _processes_of(user)
     assert user.close() == []
     assert all(_ends(process) for process in processes)
 
 
 def test_nothing_outlives_a_killed_launcher(opener: str, folder: Path, api: int) -> None:
     with _other_user(opener, folder, api) as user:
-        processes = _processes_of(user, folder)
+        processes = _processes_of(user)
         user.kill()
     assert all(_ends(process) for process in processes)
 
@@ -291,10 +273,9 @@ def _other_user(
         str(api),
         str(allow_local),
     )
-    source = Path(callboard.__file__).parent.parent
     process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", AS_USER, "sh", str(folder), *launcher],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(source), "USER_ID": str(USER)},
+        as_another_user(folder, *launcher),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -350,17 +331,13 @@ def _host_addresses() -> list[str]:
     return [address for address in found if not address.startswith("127.")]
 
 
-def _processes_of(user: OtherUser, folder: Path) -> list[int]:
-    """Descriptors of the launcher, of the stacks, which it names in their arguments, and of the holders."""
-    inside = {user.run(lease, "readlink", "/proc/self/ns/net") for lease in (0, 1)}
-    found: list[int] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            holds = str((process / "ns" / "net").readlink()) in inside
-            if holds or os.fsencode(folder) in (process / "cmdline").read_bytes():
-                found.append(os.pidfd_open(int(process.name)))
+def _processes_of(user: OtherUser) -> list[int]:
+    """Descriptors of the launcher, of the stacks with their keepers, and of the holders."""
+    found = [user.pid]
+    for pid in found:
+        found += linux.children(pid)
     assert len(found) >= 7
-    return found
+    return [os.pidfd_open(pid) for pid in found]
 
 
 def _ends(process: int) -> bool:

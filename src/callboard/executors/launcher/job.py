@@ -38,7 +38,7 @@ class Job:
 
     @property
     def address(self) -> str | None:
-        """Where the host reaches what the job listens on, when it has a network of its own."""
+        """The job's own on this machine, where it has one."""
         return self._place.lease.address if self._place and self._place.lease else None
 
     def start(self) -> None:

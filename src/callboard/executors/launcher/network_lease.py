@@ -8,9 +8,6 @@ from typing import Protocol
 HOST_NAME = "host.callboard.internal"
 """How a run calls the host, where local services are allowed."""
 
-WEB_SERVER_PORT = 4321
-"""What an Actor's own web server listens on: the one port that user-mode stacks lead into a run."""
-
 _PIECE = 4
 
 
@@ -23,8 +20,8 @@ class Lease:
     """To be opened and entered before the job's program starts; empty when `argv_prefix` does it."""
     argv_prefix: tuple[str, ...] = field(compare=False)
     """To be put before the job's argv; empty for veth."""
-    address: str = field(compare=False)
-    """Where the host reaches what the run listens on: any port for veth, else only WEB_SERVER_PORT."""
+    address: str | None = field(compare=False)
+    """The run's own, as the host routes it; None where only `network_sockets` leads in."""
     interface: str = field(compare=False)
     """The way out, as named inside; its counters are the run's traffic."""
     hosts: Mapping[str, str] = field(compare=False)

@@ -16,27 +16,10 @@ class Restrictions:
     """Addresses and networks."""
 
     def as_routing_rules(self) -> str:
-        """For `ip -batch`. They cannot tell answers to incoming connections from new connections."""
+        """For `ip -batch`."""
         servers = [(server, kind) for server in self.nameservers for kind in ("udp", "tcp")]
         opened = [f"{server} ipproto {kind} dport {_DNS_PORT}" for server, kind in servers]
         opened.append(f"{self.api_host} ipproto tcp dport {self.api_port}")
         rules = [f"rule add pref 100 to {target} lookup main" for target in opened]
         rules += [f"rule add pref 200 to {target} prohibit" for target in self.closed]
         return "".join(f"{rule}\n" for rule in rules)
-
-    def as_nftables(self) -> str:
-        """For `nft -f`."""
-        servers, closed = ", ".join(self.nameservers), ", ".join(self.closed)
-        return f"""
-table ip callboard {{
-    chain output {{
-        type filter hook output priority filter; policy accept;
-        oifname "lo" accept
-        ct state established,related accept
-        ip daddr {{ {servers} }} meta l4proto {{ tcp, udp }} th dport {_DNS_PORT} accept
-        ip daddr {self.api_host} tcp dport {self.api_port} accept
-        ip daddr {{ {closed} }} meta l4proto tcp reject with tcp reset
-        ip daddr {{ {closed} }} reject
-    }}
-}}
-"""

@@ -3,16 +3,9 @@
 Both are ordinary processes that open connections on a run's behalf, as the user they run as.
 """
 
-import json
-import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-
-from callboard.executors.launcher.network_lease import WEB_SERVER_PORT
-from callboard.executors.launcher.network_restrictions import Restrictions
-
-_API_TIMEOUT_SECS = 5
 
 
 @dataclass(frozen=True)
@@ -36,24 +29,14 @@ class Stack(ABC):
     """Addresses inside that lead to the host's loopback."""
     nameserver: str
     """What stands inside for the host's loopback name server."""
-    restricted_by: tuple[str, ...]
-    """The command that reads the restrictions inside."""
 
     @abstractmethod
-    def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
+    def argv(self, site: Site, *, target: int) -> tuple[str, ...]:
         """Start in the foreground, attach to the namespace of process `target`, write to stdout when ready."""
-
-    @abstractmethod
-    def restrict(self, restrictions: Restrictions) -> str:
-        """What to feed `restricted_by`."""
 
     @abstractmethod
     def host_address(self, gateway: str) -> str:
         """How the host is reached where local services are allowed; `gateway` is the host's own."""
-
-    @abstractmethod
-    def connect_inbound(self, site: Site, *, target: int, address: str) -> None:
-        """Lead `address` of the host to the run's web server, if the command line did not. Raises OSError."""
 
     def clean_up(self, site: Site, *, target: int) -> None:
         """Remove the files of a stack that has ended."""
@@ -72,13 +55,12 @@ class Pasta(Stack):
     api_host = "127.0.0.1"
     own_addresses = ()
     nameserver = "10.213.255.53"
-    restricted_by = ("ip", "-batch", "-")
 
-    def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
+    def argv(self, site: Site, *, target: int) -> tuple[str, ...]:
         options = ["--quiet", "--foreground", "--ipv4-only", "--config-net"]
         options += ["--ns-ifname", self.interface, "--pid", "/dev/stdout"]
         options += ["--log-file", str(site.state_dir / f"{target}.log")]
-        options += ["--tcp-ports", f"{address}/{WEB_SERVER_PORT}", "--udp-ports", "none"]
+        options += ["--tcp-ports", "none", "--udp-ports", "none"]
         options += ["--tcp-ns", str(site.api_port), "--udp-ns", "none"]
         if site.dns_local is not None:
             options += ["--dns", site.dns_local, "--dns-forward", self.nameserver]
@@ -86,14 +68,8 @@ class Pasta(Stack):
             options.append("--no-map-gw")
         return (self.program, *options, str(target))
 
-    def restrict(self, restrictions: Restrictions) -> str:
-        return restrictions.as_routing_rules()
-
     def host_address(self, gateway: str) -> str:
         return gateway
-
-    def connect_inbound(self, site: Site, *, target: int, address: str) -> None:
-        """Its command line has said so."""
 
 
 class Slirp4netns(Stack):
@@ -102,33 +78,10 @@ class Slirp4netns(Stack):
     api_host = "10.0.2.2"
     own_addresses = ("10.0.2.2", "10.0.2.3")
     nameserver = "10.0.2.3"
-    restricted_by = ("nft", "-f", "-")
 
-    def argv(self, site: Site, *, target: int, address: str) -> tuple[str, ...]:
+    def argv(self, site: Site, *, target: int) -> tuple[str, ...]:
         options = ["--configure", "--mtu=65520", "--ready-fd=1"]
-        options.append(f"--api-socket={self._socket(site, target)}")
         return (self.program, *options, str(target), self.interface)
-
-    def restrict(self, restrictions: Restrictions) -> str:
-        # Connections to the run come from an address that is closed to it: only answers may go there.
-        return restrictions.as_nftables()
 
     def host_address(self, gateway: str) -> str:
         return self.api_host
-
-    def connect_inbound(self, site: Site, *, target: int, address: str) -> None:
-        forward = {"proto": "tcp", "host_addr": address, "host_port": WEB_SERVER_PORT}
-        arguments = {**forward, "guest_port": WEB_SERVER_PORT}
-        path = self._socket(site, target)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(_API_TIMEOUT_SECS)
-            client.connect(str(path))
-            client.sendall(json.dumps({"execute": "add_hostfwd", "arguments": arguments}).encode())
-            client.shutdown(socket.SHUT_WR)
-            reply = client.recv(4096)
-        path.unlink(missing_ok=True)
-        if b'"error"' in reply:
-            raise OSError(f"{self.program} forwards nothing to a run: {reply[:200]!r}")
-
-    def _socket(self, site: Site, target: int) -> Path:
-        return site.state_dir / f"{target}.sock"

@@ -4,18 +4,16 @@ A small process holds the namespaces of a lease; the job's argv is put behind an
 rules are set while it has the capabilities to; a job that enters has none, and cannot undo them.
 
 Not enforced here, unlike on the veth rung: addresses that the host gets later stay open until the lease
-is made anew; only the port WEB_SERVER_PORT of a run is reached from the host; a run's traffic is not
-measured, and it is as fast as one process can copy.
+is made anew; a run's traffic is not measured, and it is as fast as one process can copy.
+
+Nothing is led into a run: who wants to reach what it listens on has a socket made inside, see `network_sockets`.
 """
 
 import ipaddress
 import json
 import os
-import secrets
 import shutil
-import socket
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,12 +21,11 @@ from pathlib import Path
 from callboard.executors.launcher import network_resolver as resolver
 from callboard.executors.launcher.network_firewall import METADATA
 from callboard.executors.launcher.network_kept import Kept
-from callboard.executors.launcher.network_lease import HOST_NAME, WEB_SERVER_PORT, Lease
+from callboard.executors.launcher.network_lease import HOST_NAME, Lease
 from callboard.executors.launcher.network_restrictions import Restrictions
 from callboard.executors.launcher.network_stacks import Pasta, Site, Slirp4netns, Stack
 
 _COMMAND_TIMEOUT_SECS = 20
-_ADDRESS_TRIES = 20
 
 _HOLDER = """
 set -e
@@ -38,9 +35,7 @@ echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6 || :
 ip link set lo up
 echo made
 read -r _
-rules=$1
-shift
-printf %s "$rules" | "$@"
+printf %s "$1" | ip -batch -
 echo closed
 exec cat
 """
@@ -65,7 +60,7 @@ def open_slirp4netns(state_dir: Path, *, api_port: int, allow_local: bool) -> "U
 
 
 def _open(stack: Stack, state_dir: Path, *, api_port: int, allow_local: bool) -> "UserPlumbing":
-    for program in ("unshare", "nsenter", "ip", stack.restricted_by[0], stack.program):
+    for program in ("unshare", "nsenter", "ip", stack.program):
         if shutil.which(program) is None:
             raise OSError(f"{program} is not installed")
     shutil.rmtree(state_dir, ignore_errors=True)
@@ -148,44 +143,41 @@ class UserPlumbing:
 
     def _make_one(self) -> Lease:
         host = _read_host()
-        address = _free_loopback_address()
-        rules = self._stack.restrict(self._restrictions(host))
-        restrict = (_HOLDER, "sh", rules, *self._stack.restricted_by)
-        holder = Kept("unshare", *_unshare_options(), "sh", "-c", *restrict)
+        rules = self._restrictions(host).as_routing_rules()
+        holder = Kept("unshare", *_unshare_options(), "sh", "-c", _HOLDER, "sh", rules)
         try:
             holder.wait_for_line("user namespaces are not usable here")
             _map_users(holder.pid)
             holder.let_go_on()
             holder.wait_for_line("a network namespace cannot be set up here")
-            argv = self._stack.argv(self._site, target=holder.pid, address=address)
+            argv = self._stack.argv(self._site, target=holder.pid)
             behind = _Behind(holder, Kept("sh", "-c", _KEEPER, "sh", *argv))
         except BaseException:
             holder.end()
             raise
         serial = next(self._serials)
         self._behind[serial] = behind
-        lease = self._lease(serial, holder.pid, address=address, gateway=host.gateway)
+        lease = self._lease(serial, holder.pid, gateway=host.gateway)
         try:
-            self._finish(behind, address)
+            self._finish(behind)
         except BaseException:
             self.discard(lease)
             raise
         return lease
 
-    def _finish(self, behind: _Behind, address: str) -> None:
+    def _finish(self, behind: _Behind) -> None:
         behind.stack.wait_for_line(f"{self.rung} ended before it was ready")
-        self._stack.connect_inbound(self._site, target=behind.holder.pid, address=address)
         # Only now, as the rules would keep the stack from setting its routes.
         behind.holder.let_go_on()
         behind.holder.wait_for_line("no rules can be set in a network namespace here")
 
-    def _lease(self, serial: int, holder: int, *, address: str, gateway: str) -> Lease:
+    def _lease(self, serial: int, holder: int, *, gateway: str) -> Lease:
         hosts = {HOST_NAME: self._stack.host_address(gateway)} if self._site.allow_local else {}
         return Lease(
             serial=serial,
             netns_path="",
             argv_prefix=("nsenter", *_NSENTER, f"--target={holder}", "--", *_without_net_admin()),
-            address=address,
+            address=None,
             interface=self._stack.interface,
             hosts=hosts,
             resolv_conf=str(self._resolv_conf),
@@ -245,16 +237,6 @@ def _read_host() -> _Host:
     routes = json.loads(_output("ip", "-json", "-4", "route", "show", "default") or "[]")
     gateway = next((route["gateway"] for route in routes if "gateway" in route), "")
     return _Host(addresses, gateway)
-
-
-def _free_loopback_address() -> str:
-    """An address of the host's own for one run's web server; all of 127.0.0.0/8 is the host's."""
-    for _ in range(_ADDRESS_TRIES):
-        address = f"127.213.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((address, WEB_SERVER_PORT))
-            return address
-    raise OSError(f"port {WEB_SERVER_PORT} is taken on the addresses tried in 127.213.0.0/16")
 
 
 def _output(*argv: str) -> str:

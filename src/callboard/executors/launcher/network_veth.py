@@ -123,7 +123,8 @@ class VethPlumbing:
 
     def discard(self, lease: Lease) -> None:
         os.close(self._namespaces.pop(lease.serial))
-        self._addresses.append(IPv4Address(lease.address))
+        if lease.address is not None:
+            self._addresses.append(IPv4Address(lease.address))
 
     def is_intact(self, lease: Lease) -> bool:
         return lease.serial in self._namespaces
