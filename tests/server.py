@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,18 @@ def free_port() -> int:
 class Server:
     """`callboard up` on a folder. Can be killed and started again on the same port."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        command: Sequence[str] = (sys.executable,),
+        environment: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> None:
+        """`command` starts the Python to use, with more in its environment."""
         self.data_dir = data_dir
+        self.command = command
+        self.environment = environment or {}
         self.port = free_port()
         self.settings = settings
         self.process: subprocess.Popen[str] | None = None
@@ -55,12 +65,13 @@ class Server:
     def start(self) -> Self:
         environment = {
             **os.environ,
+            **self.environment,
             **{f"CALLBOARD_{name.upper()}": value for name, value in self.settings.items()},
         }
         with (self.data_dir.parent / f"{self.data_dir.name}.err").open("ab") as errors:
             self.process = subprocess.Popen(
                 [
-                    sys.executable,
+                    *self.command,
                     "-m",
                     "callboard",
                     "up",
