@@ -1,9 +1,10 @@
-"""A server that starts one job and is killed: `dying_server.py KIND DATA_DIR OPTIONS_JSON SPEC_JSON [IMAGE]`."""
+"""A server that takes one job from start to end and dies at a step of that (see `tests.deaths`).
+
+`dying_server.py KIND DATA_DIR OPTIONS_JSON SPEC_JSON STEP [IMAGE]`
+"""
 
 import asyncio
 import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from callboard.executors.docker.executor import DockerExecutor
 from callboard.executors.docker.executor import Options as DockerOptions
 from callboard.executors.launcher.protocol import spec_from_json
 from callboard.executors.process import Options, ProcessExecutor
+from tests import deaths
 
 
 class Nobody:
@@ -22,15 +24,17 @@ class Nobody:
 
 
 async def main() -> None:
-    kind, folder, options, text, *image = sys.argv[1:]
+    kind, folder, options, text, step, *image = sys.argv[1:]
     if kind == "process":
         executor = ProcessExecutor(Path(folder), Options(**json.loads(options)))
     else:
         executor = DockerExecutor(Path(folder), DockerOptions(**json.loads(options)))
     await executor.open(Nobody())
     spec = replace(spec_from_json(json.loads(text)), image=image[0] if image else None)
-    await executor.start(spec)
-    os.kill(os.getpid(), signal.SIGKILL)
+    deaths.lay([step])
+    handle = await executor.start(spec)
+    await executor.wait(handle)
+    await executor.forget(handle)
 
 
 asyncio.run(main())

@@ -1,20 +1,16 @@
 """Every executor does what `callboard.executors.base` promises, to well-behaved programs and to others."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from callboard.executors.base import Executor, ExitCause, Mount, MountMode
-from callboard.executors.docker.executor import DockerExecutor
-from callboard.executors.launcher import protocol
-from callboard.executors.process import ProcessExecutor
 from tests.server import free_port
 
 from .conftest import Stage, Watcher
@@ -353,25 +349,6 @@ async def test_an_unsandboxed_job_is_still_limited_and_killed_as_a_whole(stage: 
     end, log = await stage.run(spec)
     assert (end.exit_code, log) == (0, [str(stage.work)])
     assert processes_with(f"time.sleep(600) {stage.work.name}") == []
-
-
-async def test_a_job_outlives_a_killed_server(own_stage: Stage):
-    executor = own_stage.executor
-    assert isinstance(executor, ProcessExecutor | DockerExecutor)
-    spec = own_stage.spec("counts.py")
-    arguments = (
-        *(executor.name, str(own_stage.data_dir)),
-        *(json.dumps(asdict(executor.options)), json.dumps(protocol.spec_to_json(spec))),
-        *([own_stage.image] if own_stage.image else []),
-    )
-    script = Path(__file__).with_name("dying_server.py")
-    await executor.close(stop_jobs=False)
-    server = await asyncio.create_subprocess_exec(sys.executable, str(script), *arguments)
-    assert await server.wait() == -signal.SIGKILL
-    await executor.open(own_stage.watcher)
-    handle = await executor.start(spec)
-    assert (await own_stage.wait(handle)).exit_code == 0
-    assert own_stage.log(spec) == [f"number {n}" for n in range(100)]
 
 
 async def test_a_later_server_learns_how_a_job_ended(
