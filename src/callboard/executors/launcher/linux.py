@@ -14,6 +14,8 @@ MNT_DETACH = 0x2
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 0x1, 0x2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE = 1, 36, 4
 
+_OWN_MOUNTS, _OWN_NETWORK = "/proc/self/ns/mnt", "/proc/self/ns/net"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong]
@@ -79,19 +81,47 @@ def network_namespace(path: str | None) -> Generator[None]:
     if path is None:
         yield
         return
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    try:
-        away = os.open(path, os.O_RDONLY)
+    with _back_to(_OWN_NETWORK, CLONE_NEWNET):
+        away = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             setns(away, CLONE_NEWNET)
         finally:
             os.close(away)
-        try:
-            yield
-        finally:
-            setns(home, CLONE_NEWNET)
+        yield
+
+
+@contextmanager
+def fresh_mount_namespace() -> Generator[int]:
+    """Run the body, and start its children, with a copy of our mount table. Gives a descriptor of it, to be closed.
+
+    Needs `own_mount_namespace`. What is mounted there is gone when its last process and descriptor are.
+    """
+    with _back_to(_OWN_MOUNTS, CLONE_NEWNS):
+        unshare(CLONE_NEWNS)
+        yield os.open(_OWN_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def mount_namespace(fd: int | None) -> Generator[None]:
+    """Run the body among the mounts of `fresh_mount_namespace`; None changes nothing."""
+    if fd is None:
+        yield
+        return
+    with _back_to(_OWN_MOUNTS, CLONE_NEWNS):
+        setns(fd, CLONE_NEWNS)
+        yield
+
+
+@contextmanager
+def _back_to(name: str, kind: int) -> Generator[None]:
+    home = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield
     finally:
-        os.close(home)
+        try:
+            setns(home, kind)
+        finally:
+            os.close(home)
 
 
 def children(pid: int) -> list[int]:

@@ -47,7 +47,7 @@ class Launcher:
         ladder = probe(root, cgroups, overlay=overlay, options=options)
         self._site = Site(
             loop=self._loop,
-            slots=Slots(self._loop, cgroups, network, self._groups.append),
+            slots=Slots(self._loop, cgroups, network, self._groups.append, has_mounts=overlay),
             ladder=ladder,
             folders=self._folders,
             etc=HostEtc(root / "etc"),

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+from callboard.executors.launcher import linux
 from callboard.executors.launcher.cgroups import Cgroups, Group
 from callboard.executors.launcher.loop import Loop
 from callboard.executors.launcher.network import Lease, Network
@@ -18,8 +19,11 @@ _REFILL_SECS = 0.03
 class Slot:
     """A place for one job. Whoever took it closes `output_fd` and `status_fd`, and gives it back when empty."""
 
-    def __init__(self, number: int, cgroups: Cgroups, lease: Lease | None) -> None:
+    def __init__(
+        self, number: int, cgroups: Cgroups, lease: Lease | None, *, has_mounts: bool
+    ) -> None:
         self.lease = lease
+        self._mounts: int | None = None
         self.group = cgroups.group(f"slot-{number}")
         if self.group:
             self.group.create()
@@ -31,12 +35,20 @@ class Slot:
         try:
             netns_path = lease.netns_path if lease else ""
             joins = self.group.joins if self.group else ()
-            self.pid = spawn_waiting(
-                joins, netns_path or None, control=control, output=output, status=status
-            )
+            with linux.fresh_mount_namespace() if has_mounts else nullcontext() as self._mounts:
+                self.pid = spawn_waiting(
+                    joins, netns_path or None, control=control, output=output, status=status
+                )
         finally:
             for fd in (control, output, status):
                 os.close(fd)
+
+    def mounting(self) -> AbstractContextManager[None]:
+        """What is mounted in the body is seen in this slot only, and gone with it.
+
+        Were it in the launcher's own table, each start would take longer for every job that runs.
+        """
+        return linux.mount_namespace(self._mounts)
 
     def start(self, script: Path) -> None:
         """Let the waiting shell run a script. Raises OSError when it has died."""
@@ -49,15 +61,31 @@ class Slot:
             os.close(self._control)
             self._control = -1
 
+    def leave(self) -> None:
+        """No process is left in it, or will be."""
+        self.abandon()
+        if self._mounts is not None:
+            os.close(self._mounts)
+            self._mounts = None
+
 
 class Slots:
-    """The slots of a launcher. `on_left` gets groups that could not be removed yet."""
+    """The slots of a launcher. `on_left` gets groups that could not be removed yet.
+
+    With `has_mounts` each has mounts of its own; that takes an `own_mount_namespace`.
+    """
 
     def __init__(
-        self, loop: Loop, cgroups: Cgroups, network: Network, on_left: Callable[[Group], None]
+        self,
+        loop: Loop,
+        cgroups: Cgroups,
+        network: Network,
+        on_left: Callable[[Group], None],
+        *,
+        has_mounts: bool,
     ) -> None:
         self._loop, self._cgroups, self._network = loop, cgroups, network
-        self._on_left = on_left
+        self._on_left, self._has_mounts = on_left, has_mounts
         self._ready: list[Slot] = []
         self._count = 0
         self._refilling = self._closed = False
@@ -71,7 +99,7 @@ class Slots:
 
     def give_back(self, slot: Slot) -> None:
         """No process is left in it."""
-        slot.abandon()
+        slot.leave()
         if slot.lease:
             self._network.release(slot.lease)
         if slot.group and not slot.group.remove():
@@ -110,7 +138,7 @@ class Slots:
         self._count += 1
         lease = self._network.lease()
         try:
-            return Slot(self._count, self._cgroups, lease)
+            return Slot(self._count, self._cgroups, lease, has_mounts=self._has_mounts)
         except OSError:
             if lease:
                 self._network.release(lease)

@@ -87,11 +87,13 @@ class Sources:
         """What stands for the host's own folders, when there are layers for them."""
         self._folder = folder
         self._use_overlay = use_overlay
-        self._mounted: list[str] = []
         self._copies: list[tuple[Path, Path]] = []
 
     def prepare(self, shared_etc: Path) -> None:
-        """Make them, except for the copying. `shared_etc` is what layers are laid over. Raises OSError."""
+        """Make them, except for the copying, in the mount namespace of the caller. Raises OSError.
+
+        `shared_etc` is what layers are laid over.
+        """
         self._prepare_system(shared_etc)
         wanted = [mount for mount in self.mounts if mount.mode is MountMode.OVERLAY]
         for number, mount in enumerate(wanted):
@@ -113,13 +115,6 @@ class Sources:
             return int((self._folder / _COPIED).read_text().split()[0]) * 1024
         return None
 
-    def close(self) -> None:
-        """Unmount what was mounted; files are left to whoever deletes the scratch folder."""
-        for target in self._mounted:
-            with suppress(OSError):
-                linux.unmount(target)
-        self._mounted.clear()
-
     def _prepare_system(self, shared_etc: Path) -> None:
         layers = {m.target: m.source for m in self.mounts if m.mode is MountMode.LAYER}
         if not layers:
@@ -131,9 +126,7 @@ class Sources:
         self.system = SystemFolders(usr, self._layered(layers["/etc"], shared_etc, "etc"))
 
     def _layered(self, layer: Path, below: Path, name: str) -> Path:
-        made = Path(layered(layer, below, self._folder / name))
-        self._mounted.append(str(made))
-        return made
+        return Path(layered(layer, below, self._folder / name))
 
     def _quoted(self, name: str = "") -> str:
         return shlex.quote(str(self._folder / name))
@@ -141,7 +134,6 @@ class Sources:
     def _prepare(self, mount: Mount, folder: Path) -> None:
         if self._use_overlay:
             made = Path(overlay(mount.source, folder))
-            self._mounted.append(str(made))
         else:
             made = folder / "copy"
             made.mkdir(parents=True)

@@ -71,7 +71,8 @@ class Workplace:
             self._watch_memory(self._group, on_oom)
         shared_etc = self._site.etc.current()
         if spec.sandboxed:
-            sources.prepare(shared_etc)
+            with self._slot.mounting():
+                sources.prepare(shared_etc)
         setting = Setting(
             folder=self._folder,
             mounts=sources.mounts,
@@ -144,7 +145,6 @@ class Workplace:
             os.close(self._oom_event)
             self._oom_event = None
         self.status.close()
-        self._sources.close()
         self._site.slots.give_back(self._slot)
         self._site.folders.discard_scratch(self._folder)
 
