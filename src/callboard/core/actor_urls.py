@@ -34,7 +34,7 @@ class ActorUrls:
         """Of an Actor task in Standby mode."""
         if self.domain is None:
             return f"{self.base_url}{STANDBY_TASKS_PATH}{username}~{name}"
-        return self._named(_label(task_id, username, name))
+        return self._named(task_id.lower())  # its name may be that of an Actor, too
 
     def _named(self, label: str) -> str:
         own = urlsplit(self.base_url)
@@ -44,6 +44,10 @@ class ActorUrls:
 
 
 def _label(own_id: str, username: str, name: str) -> str:
-    """One label of a host name, which is what wildcard certificates cover. Case does not count in it."""
-    label = f"{username}{OWNER_SEPARATOR}{name}".lower()
-    return label if _LABEL.fullmatch(label) else own_id.lower()
+    """One label of a host name, which is what wildcard certificates cover.
+
+    It stands for nothing else: case does not count in it, and owner and name have to be told apart.
+    """
+    label = f"{username}{OWNER_SEPARATOR}{name}"
+    is_clear = label.partition(OWNER_SEPARATOR) == (username, OWNER_SEPARATOR, name)
+    return label if is_clear and _LABEL.fullmatch(label) else own_id.lower()

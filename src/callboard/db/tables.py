@@ -62,6 +62,7 @@ actors = Table(
     Column("total_runs", Integer, nullable=False, server_default="0"),
     Index("actors_name", "user_id", "name", unique=True),
     Index("actors_public", "is_public"),
+    Index("actors_label", text("lower(id)")),
 )
 
 actor_versions = Table(
@@ -200,6 +201,7 @@ actor_tasks = Table(
     Column("last_run_started_at", Instant),
     Index("actor_tasks_name", "user_id", "name", unique=True),
     Index("actor_tasks_actor", "actor_id"),
+    Index("actor_tasks_label", text("lower(id)")),
 )
 
 storages = Table(

@@ -1,6 +1,6 @@
-"""Looking up what a label of a host name may stand for. In host names case does not count."""
+"""Looking up what a label of a host name may stand for. In host names case does not count, in ids it does."""
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from callboard.core.actor_urls import OWNER_SEPARATOR
 from callboard.core.caller import Caller
@@ -18,25 +18,26 @@ def run_id_of(tx: Connection, label: str) -> str | None:
 def actor_id_of(tx: Connection, caller: Caller, label: str) -> str | None:
     """Of an Actor the caller may use: `username--name`, or its id."""
     usable = (actors.c.user_id == caller.user_id) | actors.c.is_public
-    named = users.c.username + OWNER_SEPARATOR + func.lower(actors.c.name) == label
-    found = select(actors.c.id).join(users, users.c.id == actors.c.user_id)
-    return tx.execute(
-        found.where(usable, named | (func.lower(actors.c.id) == label))
-        # Names that differ in case only, or hold the separator, have one label: the caller's own comes first.
-        .order_by(actors.c.user_id != caller.user_id, actors.c.created_at)
-        .limit(1)
-    ).scalar_one_or_none()
+    username, is_named, name = label.partition(OWNER_SEPARATOR)
+    found = select(actors.c.id).where(usable)
+    if is_named:
+        owned = found.join(users, users.c.id == actors.c.user_id)
+        return _first(tx, owned, users.c.username == username, actors.c.name == name)
+    return _first(tx, found, func.lower(actors.c.id) == label)
 
 
 def task_id_of(tx: Connection, caller: Caller, label: str) -> str | None:
     """Of a task of the caller's: `username--name`, or its id."""
-    name = label.removeprefix(caller.username + OWNER_SEPARATOR)
-    is_it = func.lower(actor_tasks.c.id) == label
-    if name != label:
-        is_it |= func.lower(actor_tasks.c.name) == name
-    return tx.execute(
-        select(actor_tasks.c.id)
-        .where(actor_tasks.c.user_id == caller.user_id, is_it)
-        .order_by(actor_tasks.c.created_at)
-        .limit(1)
-    ).scalar_one_or_none()
+    username, is_named, name = label.partition(OWNER_SEPARATOR)
+    if is_named and username != caller.username:
+        return None
+    is_it = actor_tasks.c.name == name if is_named else func.lower(actor_tasks.c.id) == label
+    own = select(actor_tasks.c.id).where(actor_tasks.c.user_id == caller.user_id)
+    return _first(tx, own, is_it)
+
+
+def _first(
+    tx: Connection, query: Select[str], *conditions: ColumnElement[bool]
+) -> str | None:
+    """Two ids that differ in case only are not to be expected, and do no harm."""
+    return tx.execute(query.where(*conditions).limit(1)).scalar_one_or_none()

@@ -56,19 +56,30 @@ def test_a_name_is_offered_to_browsers_that_would_find_it():
 def test_urls_are_paths_or_names():
     paths = ActorUrls("http://127.0.0.1:8484")
     names = ActorUrls("https://api.example.com", "actors.example.com")
-    who = {"username": "admin", "name": "My-Actor"}
+    who = {"username": "admin", "name": "my-actor"}
     assert paths.container(RUN) == f"http://127.0.0.1:8484/containers/{RUN}"
     assert names.container(RUN) == f"https://{RUN.lower()}.actors.example.com"
-    assert paths.standby_task(RUN, **who) == "http://127.0.0.1:8484/standby/tasks/admin~My-Actor"
+    assert paths.standby_task(RUN, **who) == "http://127.0.0.1:8484/standby/tasks/admin~my-actor"
+    assert names.standby_task(RUN, **who) == f"https://{RUN.lower()}.actors.example.com"
     assert names.standby_actor(RUN, **who) == "https://admin--my-actor.actors.example.com"
     assert (
         ActorUrls("http://127.0.0.1:8484", "localhost").container("x") == "http://x.localhost:8484"
     )
 
 
-@pytest.mark.parametrize("username", ["with.dot", "under_score", "u" * 60])
-def test_what_makes_no_good_label_is_named_by_its_id(username: str):
+@pytest.mark.parametrize(
+    ("username", "name"),
+    [
+        ("with.dot", "abc"),
+        ("under_score", "abc"),
+        ("u" * 60, "abc"),
+        ("me", "My-Actor"),
+        ("me--too", "abc"),
+        ("me-", "abc"),
+    ],
+)
+def test_what_makes_no_good_label_is_named_by_its_id(username: str, name: str):
     urls = ActorUrls("https://api.example.com", "actors.example.com")
-    assert urls.standby_actor(RUN, username=username, name="abc") == (
+    assert urls.standby_actor(RUN, username=username, name=name) == (
         f"https://{RUN.lower()}.actors.example.com"
     )

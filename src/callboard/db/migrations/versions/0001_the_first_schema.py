@@ -31,6 +31,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("actor_tasks", schema=None) as batch_op:
         batch_op.create_index("actor_tasks_actor", ["actor_id"], unique=False)
+        batch_op.create_index("actor_tasks_label", [sa.text("lower(id)")], unique=False)
         batch_op.create_index("actor_tasks_name", ["user_id", "name"], unique=True)
 
     op.create_table(
@@ -61,6 +62,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("actors", schema=None) as batch_op:
+        batch_op.create_index("actors_label", [sa.text("lower(id)")], unique=False)
         batch_op.create_index("actors_name", ["user_id", "name"], unique=True)
         batch_op.create_index("actors_public", ["is_public"], unique=False)
 
