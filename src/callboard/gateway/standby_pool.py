@@ -7,6 +7,7 @@ by their rows.
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,8 @@ from callboard.runs.model import Run
 log = structlog.get_logger()
 
 WAITING_MAX = 1000
+_END_PAUSES_SECS = (1, 5, 15, 60)
+"""Before a run that could not be ended is tried again; the last one for as long as it takes."""
 
 
 class _Member:
@@ -190,8 +193,21 @@ class Pool:
         self._end(member, f"The standby run was idle for {secs} seconds")
 
     def _end(self, member: _Member, why: str) -> None:
-        if member.run is not None:
-            self._work(self._runs.end(self._target.caller, member.run, why))
+        self._work(self._see_off(member, why))
+
+    async def _see_off(self, member: _Member, why: str) -> None:
+        """End the run, however often that fails, as when the disk is full: it has no timeout, and no other end."""
+        pauses = itertools.chain(_END_PAUSES_SECS, itertools.repeat(_END_PAUSES_SECS[-1]))
+        while member.run is not None:
+            try:
+                await self._runs.end(self._target.caller, member.run, why)
+            except ApiError as error:  # it would be the answer each time
+                log.error("standby.not_ended", run_id=member.run.id, exc_info=error)
+            except Exception as error:
+                log.error("standby.not_ended", run_id=member.run.id, exc_info=error)
+                await asyncio.sleep(next(pauses))
+                continue
+            return
 
     def _keep(self, member: _Member) -> None:
         self._members.append(member)
@@ -210,6 +226,8 @@ class Pool:
             self._disappoint(error, member)
         except Exception as error:
             log.error("standby.failed", actor_id=self._target.actor.id, exc_info=error)
+            member.is_leaving = member.serves
+            await self._see_off(member, "The server could not go on with the standby run")
             self._disappoint(StandbyNotReady(READY_SECS), member)
         finally:
             member.stop_idling()
@@ -226,7 +244,7 @@ class Pool:
         try:
             await self._runs.until_serving(member.run)
         except StandbyNotReady:
-            await self._runs.end(self._target.caller, member.run, "It did not serve HTTP in time")
+            await self._see_off(member, "It did not serve HTTP in time")
             raise
         member.serves = True
         self._admit()
