@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -24,9 +24,17 @@ _DEATH_SECS = 30
 class MortalServer(Server):
     """A server that can be told at which of `steps` (see `deaths`) to die."""
 
-    def __init__(self, data_dir: Path, steps: Sequence[str], **settings: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        steps: Sequence[str] = (),
+        *,
+        environment: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> None:
         super().__init__(data_dir, **settings)
         self._steps = steps
+        self._environment = environment or {}
         self._due = data_dir.with_name(f"{data_dir.name}.due")
         self._driver: subprocess.Popen[str] | None = None
         self._pid = 0
@@ -56,6 +64,7 @@ class MortalServer(Server):
             **os.environ,
             **{f"CALLBOARD_{name.upper()}": value for name, value in self.settings.items()},
             "PYTHONPATH": str(PROGRAM.parent.parent),
+            **self._environment,
         }
         with (self.data_dir.parent / f"{self.data_dir.name}.err").open("ab") as errors:
             return subprocess.Popen(

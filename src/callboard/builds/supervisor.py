@@ -6,6 +6,7 @@ executor finds the job that is already there.
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from callboard.builds.model import Build
 from callboard.builds.schemas import tag_entry
 from callboard.builds.sourcing import Sourcing, source_secrets
 from callboard.core import clock
+from callboard.core.clock import from_millis
 from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
 from callboard.db.base import Database
@@ -248,7 +250,7 @@ def _finish(tx: Connection, build_id: str, end: Exit, result: BuildResult | None
     compute_units = extra["stats"]["computeUnits"]
     extra["usage"] = {"ACTOR_COMPUTE_UNITS": compute_units}
     store_account(tx, build.user_id, Service.ACTOR_COMPUTE_UNITS, compute_units)
-    _end(tx, build, status, message, **extra)
+    _end(tx, build, status, message, end=end, **extra)
     return status
 
 
@@ -271,7 +273,15 @@ def _outcome(build: Build, end: Exit, result: BuildResult | None) -> tuple[JobSt
     return JobStatus.FAILED, f"The build failed with exit code {end.exit_code}. Its log tells why."
 
 
-def _end(tx: Connection, build: Build, status: JobStatus, message: str, **extra: Any) -> None:
+def _end(
+    tx: Connection,
+    build: Build,
+    status: JobStatus,
+    message: str,
+    *,
+    end: Exit | None = None,
+    **extra: Any,
+) -> None:
     """Write the end, move the tag, and publish the event: all or nothing."""
     version = {name: value for name, value in build.version.items() if name != "sourceFiles"}
     repository.change(
@@ -279,7 +289,7 @@ def _end(tx: Connection, build: Build, status: JobStatus, message: str, **extra:
         build.id,
         status=status,
         status_message=message,
-        finished_at=clock.now(),
+        finished_at=_ended_at(build, end),
         version=version,
         **extra,
     )
@@ -292,3 +302,10 @@ def _end(tx: Connection, build: Build, status: JobStatus, message: str, **extra:
         fields = turned_on(actor.fields, ended.definition)
         actor_rows.change_actor(tx, actor.id, tagged_builds=tags, fields=fields)
     publish(tx, build_event(_END_EVENT[status], ended))
+
+
+def _ended_at(build: Build, end: Exit | None) -> datetime:
+    """When its driver ended, which may have been while no server was there. Not before the build began."""
+    if end is None or not end.finished_at_millis:
+        return max(build.started_at, clock.now())
+    return max(build.started_at, from_millis(end.finished_at_millis))

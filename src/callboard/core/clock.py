@@ -1,6 +1,13 @@
-"""Time as the platform sees it: aware UTC datetimes of millisecond precision."""
+"""Time as the platform sees it: aware UTC datetimes of millisecond precision.
 
+That clock may be set, forward or back. What lasts is measured from a `Mark` instead, on one that nobody sets.
+"""
+
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 
 
 def now() -> datetime:
@@ -33,3 +40,34 @@ def to_millis(instant: datetime) -> int:
 
 def from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment to measure from, also for a later process."""
+
+    at_millis: int
+    """By the clock, for people."""
+    steady_millis: int
+    """By the one that nobody sets, which begins anew with the machine."""
+    boot_id: str
+
+    def passed_millis(self) -> int:
+        """Time since then, whatever was done to the clock. Only over a start of the machine does the clock count."""
+        if self.boot_id == _boot_id():
+            return max(0, _steady_millis() - self.steady_millis)
+        return max(0, to_millis(now()) - self.at_millis)
+
+
+def mark() -> Mark:
+    """This moment."""
+    return Mark(to_millis(now()), _steady_millis(), _boot_id())
+
+
+def _steady_millis() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+@cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from callboard.core import clock
-from callboard.core.clock import from_millis, to_millis
+from callboard.core.clock import from_millis
 from callboard.core.jobs import JobStatus
 from callboard.executors.base import Exit, ExitCause
 from callboard.runs import repository
@@ -87,7 +87,7 @@ def end_run(
 ) -> Run:
     """Write the run's end and publish its event, all or nothing."""
     at = _ended_at(run, end)
-    times = run.times(to_millis(at))
+    times = run.times(_passed_millis(run, end))
     stats: dict[str, Any] = {
         **run.stats,
         **({} if end is None else stats_wire(end.stats)),
@@ -123,8 +123,18 @@ def end_run(
 def _ended_at(run: Run, end: Exit | None) -> datetime:
     """When its program ended, which may have been while no server was there. Not before the run began."""
     if end is None or not end.finished_at_millis:
-        return clock.now()
+        return max(run.started_at, clock.now())
     return max(run.started_at, from_millis(end.finished_at_millis))
+
+
+def _passed_millis(run: Run, end: Exit | None) -> int:
+    """How long it ran. The end may be a while ago, but it is told by a clock that may have been set meanwhile."""
+    passed, since = run.passed_millis(), run.attempts.running_since
+    if end is None or since is None or not end.finished_at_millis:
+        return passed
+    until_end = end.finished_at_millis - since.at_millis
+    of_program = end.finished_at_millis - end.started_at_millis
+    return until_end if of_program <= until_end <= passed else passed
 
 
 def _final_message(run: Run, status: JobStatus, message: str) -> str:

@@ -9,8 +9,9 @@ import msgspec
 from callboard.actors.model import Actor
 from callboard.actors.standby import standby_config
 from callboard.builds.model import Build
+from callboard.core import clock
 from callboard.core.actor_urls import ActorUrls
-from callboard.core.clock import from_millis, iso
+from callboard.core.clock import iso
 from callboard.runs.model import Run
 from callboard.runs.web_port import VARIABLE, web_server_port
 
@@ -127,10 +128,10 @@ def run_environment(
 
 
 def _timeout_at(run: Run) -> str | None:
-    since = run.attempts.running_since_millis
-    if not run.timeout_secs or since is None:
+    if not run.timeout_secs or run.attempts.running_since is None:
         return None
-    return iso(from_millis(since) + timedelta(seconds=run.timeout_secs))
+    left = timedelta(seconds=run.timeout_secs, milliseconds=-run.passed_millis())
+    return iso(clock.now() + left)
 
 
 def _text(value: float | None) -> str | None:

@@ -13,8 +13,6 @@ from callboard.actors.versions import VersionMaker
 from callboard.builders.base import Image
 from callboard.builds import repository as build_rows
 from callboard.builds.model import Build
-from callboard.core import clock
-from callboard.core.clock import to_millis
 from callboard.db.base import Database
 from callboard.executors.base import LaunchSpec, Mount, MountMode
 from callboard.inputs.secret_input import KeyPair
@@ -135,6 +133,4 @@ def _seconds_left(run: Run) -> float | None:
     """Of the run's timeout, which does not start anew when the program does."""
     if not run.timeout_secs:
         return None
-    since = run.attempts.running_since_millis
-    passed = 0 if since is None else (to_millis(clock.now()) - since) / 1000
-    return max(0.001, run.timeout_secs - passed)
+    return max(0.001, run.timeout_secs - run.passed_millis() / 1000)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from callboard.core.clock import Mark
 from callboard.core.jobs import JobStatus
 
 STARTED_BY = "startedByRunId"
@@ -24,7 +25,7 @@ class Attempts:
     number: int = 1
     started: int = 1
     """The newest start that there may be a job of: the jobs of all starts before it are over and on record."""
-    running_since_millis: int | None = None
+    running_since: Mark | None = None
     """When the run became RUNNING, or was resurrected: its timeout counts from here."""
     restarted_at_millis: tuple[int, ...] = ()
     """Restarts on error."""
@@ -95,10 +96,15 @@ class Run:
     def restarts_on_error(self) -> bool:
         return bool(self.options.get("restartOnError"))
 
-    def times(self, now_millis: int) -> dict[str, float]:
-        """How long its programs have run until then, and the compute units of that, by their wire names."""
-        before, since = self.attempts.run_millis, self.attempts.running_since_millis
-        millis = before + (0 if since is None else max(0, now_millis - since))
+    def passed_millis(self) -> int:
+        """Since it became RUNNING, or was resurrected."""
+        since = self.attempts.running_since
+        return 0 if since is None else since.passed_millis()
+
+    def times(self, passed_millis: int) -> dict[str, float]:
+        """How long its programs have run by then, and the compute units of that, by their wire names."""
+        before = self.attempts.run_millis
+        millis = before + passed_millis
         return {
             "durationMillis": millis,
             "runTimeSecs": millis / 1000,
@@ -111,6 +117,6 @@ class Run:
         recent = [
             at
             for at in self.attempts.restarted_at_millis
-            if now_millis - at < RESTART_WINDOW_SECS * 1000
+            if abs(now_millis - at) < RESTART_WINDOW_SECS * 1000
         ]
         return len(recent) < RESTARTS_MAX

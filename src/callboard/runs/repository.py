@@ -20,6 +20,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from callboard.api.pagination import Page, PageRequest
 from callboard.core.caller import Caller
+from callboard.core.clock import Mark
 from callboard.core.jobs import JobStatus
 from callboard.db.prepared import Prepared, bound
 from callboard.db.tables import charges, run_counts, run_usage, runs, users
@@ -91,6 +92,8 @@ def _run(row: Sequence[Any]) -> Run:
     values["status"] = JobStatus(values["status"])
     attempts = values["attempts"]
     attempts["restarted_at_millis"] = tuple(attempts["restarted_at_millis"])
+    if attempts["running_since"] is not None:
+        attempts["running_since"] = Mark(**attempts["running_since"])
     values["attempts"] = Attempts(**attempts)
     return Run(**values)
 

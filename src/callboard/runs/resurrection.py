@@ -11,7 +11,6 @@ from callboard.builds import repository as build_rows
 from callboard.builds.errors import BuildNotFound
 from callboard.builds.service import find_for_run
 from callboard.core import clock
-from callboard.core.clock import to_millis
 from callboard.core.jobs import JobStatus
 from callboard.jobs.admission import MemoryBudget
 from callboard.runs.errors import ActorMemoryLimitExceeded
@@ -48,7 +47,7 @@ def resurrected(tx: Connection, run: Run, requested: RequestedOptions, budget: M
             run.attempts,
             number=number,
             started=number,
-            running_since_millis=to_millis(clock.now()) if has_room else None,
+            running_since=clock.mark() if has_room else None,
             restarted_at_millis=(),
             run_millis=run.stats["durationMillis"],
             compute_units=run.stats["computeUnits"],

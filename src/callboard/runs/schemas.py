@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from callboard.builds.model import build_number_int
-from callboard.core.clock import iso, iso_or_none, now, to_millis
+from callboard.core.clock import iso, iso_or_none
 from callboard.executors.base import Stats
 from callboard.runs.model import Run
 
@@ -54,7 +54,7 @@ def _present_stats(run: Run, live_stats: Stats | None) -> dict[str, Any]:
     if run.status.is_terminal:
         return run.stats
     measured = {} if live_stats is None else stats_wire(live_stats)
-    return {**run.stats, **measured, **run.times(to_millis(now()))}
+    return {**run.stats, **measured, **run.times(run.passed_millis())}
 
 
 def run_wire(

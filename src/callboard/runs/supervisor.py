@@ -227,7 +227,7 @@ def _begin(tx: Connection, run_id: str, rungs: dict[str, str]) -> Run | None:
     attempts = replace(
         run.attempts,
         started=run.attempts.number,
-        running_since_millis=to_millis(clock.now()),
+        running_since=clock.mark(),
         web_server_port=free_port() if rungs.get("network") == "host" else None,
     )
     repository.change(tx, run_id, status=JobStatus.RUNNING, attempts=attempts, sandbox=rungs)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from callboard.executors.base import Exit, ExitCause, LaunchSpec, Stats
@@ -28,7 +29,7 @@ class Job:
 
     def __init__(self, spec: LaunchSpec, folder: JobFolder, site: Site) -> None:
         self.spec, self._folder, self._site = spec, folder, site
-        self._started_at = records.now_millis()
+        self._started_at, self._began = records.now_millis(), time.monotonic()
         self._place: Workplace | None = None
         self._timers: list[Timer] = []
         self._meter: Meter | None = None
@@ -141,12 +142,15 @@ class Job:
             self._place.kill()
             self._place.capture.close(self._last_words(cause))
         stats = self._meter.final() if self._meter else Stats()
-        finished_at = records.now_millis()
-        self.end = Exit(cause, exit_code, self._started_at, finished_at, stats, detail)
+        self.end = Exit(cause, exit_code, self._started_at, self._now_millis(), stats, detail)
         self._record(self.end)
         self._site.reporter.ended(self.spec.job_id)
         if self._place:
             self._place.close()
+
+    def _now_millis(self) -> int:
+        """By the clock as it was at the start: between the two lies what passed, though it has been set since."""
+        return self._started_at + round((time.monotonic() - self._began) * 1000)
 
     def _record(self, end: Exit) -> None:
         """Without disk space the end is known for as long as this launcher lives, and said to be lost later."""

@@ -1,0 +1,188 @@
+"""The clock of a machine is set forward or back by a day while runs and builds are under way, and all goes on."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from callboard.executors.process import Options
+from tests.actors import ActorMaker
+from tests.clocks import SettableClock
+from tests.mortality import MortalServer
+from tests.server import Client
+
+SMALL = {"memory": 128}
+SLEEPS = "echo begun; sleep 600"
+COUNTS = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done"
+DAY_SECS = 86_400
+JUMPS = [pytest.param(1, id="forward"), pytest.param(-1, id="back")]
+
+
+@dataclass
+class Stage:
+    server: MortalServer
+    clock: SettableClock
+    api: Client
+    sleeps: str
+    counts: str
+
+    def jump(self, days: int) -> None:
+        self.clock.set(timedelta(days=days))
+
+    async def started(self, actor: str, **params: Any) -> str:
+        """Id of a run that has begun to print."""
+        reply = await self.api.post(f"/v2/acts/{actor}/runs", params={**SMALL, **params})
+        run_id: str = reply.data["id"]
+        await self.api.until_logged(run_id, "begun" if actor == self.sleeps else "1")
+        return run_id
+
+    async def run(self, run_id: str, wait_secs: int = 0) -> dict[str, Any]:
+        params = {"waitForFinish": wait_secs}
+        return (await self.api.get(f"/v2/actor-runs/{run_id}", params=params)).data
+
+    async def aborted(self, run_id: str) -> dict[str, Any]:
+        await self.api.post(f"/v2/actor-runs/{run_id}/abort")
+        return await self.run(run_id, 20)
+
+
+def start_launcher(server: MortalServer, clock: SettableClock) -> None:
+    """With the same clock, which a server would not pass on."""
+    folder = server.data_dir / "launcher"
+    folder.mkdir(parents=True)
+    options = json.dumps(asdict(Options(api_port=server.port)))
+    arguments = (sys.executable, "-P", "-m", "callboard.executors.launcher", str(folder), options)
+    environment = {"PATH": "/usr/bin:/bin", **clock.environment}
+    subprocess.run(arguments, check=True, env=environment, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> SettableClock:
+    return SettableClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    clock: SettableClock, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MortalServer]:
+    folder = tmp_path_factory.mktemp("set") / "data"
+    one = MortalServer(folder, environment=clock.environment)
+    start_launcher(one, clock)
+    yield one.start()
+    one.close()
+
+
+@pytest.fixture(scope="module")
+async def shared(server: MortalServer, clock: SettableClock) -> AsyncIterator[Stage]:
+    async with Client(server.url, server.token, "admin") as api:
+        maker = ActorMaker(api)
+        actors = [(await maker.shell(script))["id"] for script in (SLEEPS, COUNTS)]
+        yield Stage(server, clock, api, *actors)
+
+
+@pytest.fixture
+def stage(shared: Stage) -> Iterator[Stage]:
+    yield shared
+    shared.jump(0)
+
+
+def secs_between(run: dict[str, Any]) -> float:
+    begun, ended = (datetime.fromisoformat(run[name]) for name in ("startedAt", "finishedAt"))
+    return (ended - begun).total_seconds()
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_run_goes_on_and_takes_as_long_as_it_takes(stage: Stage, days: int):
+    run_id = await stage.started(stage.sleeps, timeout=3600)
+    stage.jump(days)
+    run = await stage.run(run_id, 1)
+    assert run["status"] == "RUNNING"
+    assert 0 < run["stats"]["runTimeSecs"] < 60
+    run = await stage.aborted(run_id)
+    assert run["status"] == "ABORTED"
+    assert 0 <= secs_between(run) < 60
+    assert 1 < run["stats"]["runTimeSecs"] < 60
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_timeout_comes_when_it_was_to_come(stage: Stage, days: int):
+    run_id = await stage.started(stage.sleeps, timeout=1)
+    stage.jump(days)
+    run = await stage.run(run_id, 20)
+    assert run["status"] == "TIMED-OUT"
+    assert 1 <= run["stats"]["runTimeSecs"] < 10
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_program_that_is_started_again_has_the_time_that_is_left(stage: Stage, days: int):
+    run_id = await stage.started(stage.sleeps, timeout=2)
+    stage.jump(days)
+    assert (await stage.api.post(f"/v2/actor-runs/{run_id}/reboot")).status == 200
+    await stage.api.until_logged(run_id, "Starting again")
+    assert (await stage.run(run_id))["status"] == "RUNNING"
+    run = await stage.run(run_id, 20)
+    assert run["status"] == "TIMED-OUT"
+    assert 2 <= run["stats"]["runTimeSecs"] < 10
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_request_waits_as_long_as_it_was_to_wait(stage: Stage, days: int):
+    run_id = await stage.started(stage.sleeps)
+    begun = time.monotonic()
+    waiting = asyncio.ensure_future(stage.run(run_id, 1))
+    stage.jump(days)
+    assert (await waiting)["status"] == "RUNNING"
+    assert 0.9 < time.monotonic() - begun < 5
+    await stage.aborted(run_id)
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_log_goes_on(stage: Stage, days: int):
+    run_id = await stage.started(stage.counts)
+    stage.jump(days)
+    assert (await stage.run(run_id, 20))["status"] == "SUCCEEDED"
+    lines = (await stage.api.get(f"/v2/logs/{run_id}")).body.decode().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [str(n) for n in range(1, 7)]
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_server_that_comes_back_counts_on(stage: Stage, days: int):
+    run_id = await stage.started(stage.sleeps, timeout=3600)
+    stage.server.kill()
+    stage.jump(days)
+    stage.server.start()
+    run = await stage.run(run_id, 1)
+    assert run["status"] == "RUNNING"
+    assert 0 < run["stats"]["runTimeSecs"] < 60
+    assert 0 <= secs_between(await stage.aborted(run_id)) < 60
+
+
+@pytest.mark.parametrize("days", JUMPS)
+async def test_a_build_takes_as_long_as_it_takes(stage: Stage, days: int):
+    dockerfile = "FROM debian\nRUN echo a step && sleep 0.5\nCMD true\n"
+    actor = (await ActorMaker(stage.api).create({"Dockerfile": dockerfile}))["id"]
+    params = {"version": "0.0", "useCache": False}
+    build_id = (await stage.api.post(f"/v2/acts/{actor}/builds", params=params)).data["id"]
+    await stage.api.until_logged(build_id, "a step")
+    stage.jump(days)
+    path = f"/v2/actor-builds/{build_id}"
+    build = (await stage.api.get(path, params={"waitForFinish": 30})).data
+    assert build["status"] == "SUCCEEDED"
+    assert 0 <= secs_between(build) < 60
+    assert 0 < build["stats"]["runTimeSecs"] < 60
+
+
+async def test_the_lists_have_what_was_started_later(stage: Stage):
+    """By the time of their start as the clock told it, which is all that clients see."""
+    before = await stage.started(stage.counts)
+    stage.jump(-1)
+    after = await stage.started(stage.counts)
+    runs = (await stage.api.get("/v2/actor-runs")).data["items"]
+    assert {before, after} <= {run["id"] for run in runs}
+    assert [run["startedAt"] for run in runs] == sorted(run["startedAt"] for run in runs)
