@@ -154,9 +154,9 @@ class Callboard:
 
     async def open(self) -> ASGIApp:
         """Start everything. Unfinished runs and builds of an earlier server are taken up."""
-        await self._open_backends()
         db = SqliteDatabase(self._data_dir.database)
         self._stack.push_async_callback(db.close)
+        await self._open_backends()
         api = await self._compose(db)
         await self._ensure_admin()
         await self._recover()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Generator
@@ -216,6 +217,16 @@ async def test_a_token_for_nobody_is_refused(server: Server):
 async def test_a_second_server_on_the_same_folder_is_refused(server: Server):
     outcome = await callboard("up", "--data-dir", str(server.data_dir), "--port", "0")
     assert f"is running on {server.data_dir}." in outcome.failed_in_one_line()
+
+
+async def test_a_database_of_another_version_is_refused(tmp_path: Path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "callboard.db")) as old:
+        old.execute("CREATE TABLE users (id INTEGER)")
+    folder = ("--data-dir", str(tmp_path))
+    for command in (("up", "--port", "0"), ("users", "create", "someone")):
+        line = (await callboard(*command, *folder)).failed_in_one_line()
+        assert f"{tmp_path}/callboard.db was made by" in line
+    assert processes_about(tmp_path) == []
 
 
 async def test_a_used_port_is_refused(tmp_path: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from callboard import config
 from callboard.cli.failures import CommandFailed
 from callboard.core.vault import Vault
+from callboard.db.migrate import UnknownDatabase
 from callboard.db.sqlite import SqliteDatabase
 from callboard.runs import repository as run_rows
 from callboard.users.service import UserService
@@ -19,7 +20,10 @@ async def opened_accounts(data_dir: Path | None) -> AsyncGenerator[UserService]:
     root = config.load({"data_dir": data_dir}, os.environ).data_dir
     if not (root / "callboard.db").exists():
         raise CommandFailed(f"There is nothing in {root} yet. Start `callboard up` first.")
-    db = SqliteDatabase(root / "callboard.db")
+    try:
+        db = SqliteDatabase(root / "callboard.db")
+    except UnknownDatabase as error:
+        raise CommandFailed(str(error)) from error
     try:
         vault = Vault((root / "master.key").read_bytes())
         yield UserService(db, vault, find_run_caller=run_rows.caller_of)

@@ -17,6 +17,7 @@ from callboard.app import Callboard, listen
 from callboard.cli.failures import CommandFailed
 from callboard.config import Settings
 from callboard.datadir import DataDir, DataDirInUse
+from callboard.db.migrate import UnknownDatabase
 from callboard.executors.docker.executor import DockerFailed
 from callboard.executors.process import LauncherFailed
 from callboard.proxy.front import protocol_with
@@ -102,6 +103,8 @@ async def serve(settings: Settings, while_serving: WhileServing) -> None:
             raise CommandFailed(f"The launcher of runs cannot be started: {error}") from error
         except DockerFailed as error:
             raise CommandFailed(f"The container engine cannot be used: {error}") from error
+        except UnknownDatabase as error:
+            raise CommandFailed(str(error)) from error
         except OSError as error:
             raise CommandFailed(f"The server cannot be started: {error}") from error
         await _serve_open(callboard, api, while_serving)

@@ -50,10 +50,15 @@ class SqliteDatabase(Database):
     """The embedded database: one file, owned by one server process."""
 
     def __init__(self, path: Path) -> None:
+        """Raises UnknownDatabase."""
         # Made here so that nobody else may read it; the files beside it get the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1)
-        upgrade(self._writer_engine)
+        try:
+            upgrade(self._writer_engine)
+        except BaseException:
+            self._writer_engine.dispose()
+            raise
         self._connection = self._writer_engine.connect()
         self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS, is_read_only=True)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()

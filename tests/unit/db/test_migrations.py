@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from callboard.db.migrate import upgrade
+from callboard.db.migrate import UnknownDatabase, upgrade
 from callboard.db.tables import metadata
 
 
@@ -40,6 +40,30 @@ def test_migrating_twice_changes_nothing(engine: Engine):
     before = inspect(engine).get_table_names()
     upgrade(engine)
     assert inspect(engine).get_table_names() == before
+
+
+def test_tables_of_others_are_left_alone(engine: Engine):
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE users (id INTEGER)"))
+    with pytest.raises(UnknownDatabase, match="was made by another program"):
+        upgrade(engine)
+    assert inspect(engine).get_table_names() == ["users"]
+
+
+def test_the_schema_of_a_newer_version_is_left_alone(engine: Engine):
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UnknownDatabase, match=r"newer version of Callboard \(its schema is 9999\)"):
+        upgrade(engine)
+
+
+def test_a_file_that_is_no_database_is_left_alone(engine: Engine):
+    path = Path(str(engine.url.database))
+    path.write_bytes(b"something else" * 100)
+    with pytest.raises(UnknownDatabase, match="not a database"):
+        upgrade(engine)
+    assert path.read_bytes() == b"something else" * 100
 
 
 def _definitions(engine: Engine) -> dict[str, str]:
