@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from bench.memory import peak_mbytes
 
 from tests.actors import ActorMaker
 from tests.server import Client, Server
@@ -147,11 +148,6 @@ async def test_large_bodies_pass_in_little_memory(new_server: Any):
 async def pieces(mbytes: int) -> AsyncIterator[bytes]:
     for _ in range(mbytes):
         yield b"x" * MBYTE
-
-
-def peak_mbytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 async def test_an_actor_hears_of_a_client_that_leaves(site: Site, http: aiohttp.ClientSession):

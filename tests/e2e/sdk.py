@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from callboard.builders.process.interpreters import browser
@@ -107,17 +106,6 @@ class SdkActors:
 
     async def log(self, job: dict[str, Any]) -> str:
         return (await self.api.get(f"/v2/logs/{job['id']}")).body.decode()
-
-    async def until_logged(self, job: dict[str, Any], text: str) -> None:
-        """Returns once the job has written `text`."""
-        seen, url = b"", f"{self.api.url}/v2/logs/{job['id']}?stream=1"
-        headers = {"Authorization": f"Bearer {self.api.token}"}
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as log:
-            async for chunk in log.content.iter_any():
-                seen += chunk
-                if text.encode() in seen:
-                    return
-        raise AssertionError(f"{text!r} is not in the log:\n{seen.decode()}")
 
     async def record(self, run: dict[str, Any], key: str = "OUTPUT") -> Any:
         reply = await self.api.get(f"/v2/actor-runs/{run['id']}/key-value-store/records/{key}")

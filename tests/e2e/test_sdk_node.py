@@ -80,7 +80,7 @@ await new Promise(() => {});
 """)
     )
     run = await sdk.start(actor)
-    await sdk.until_logged(run, "waiting for the abort")
+    await sdk.api.until_logged(run["id"], "waiting for the abort")
     await api.post(f"/v2/actor-runs/{run['id']}/abort", params={"gracefully": True})
     ended = (await api.get(f"/v2/actor-runs/{run['id']}", params={"waitForFinish": 60})).data
     assert ended["status"] == "ABORTED"

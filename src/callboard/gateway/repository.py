@@ -36,8 +36,6 @@ def task_id_of(tx: Connection, caller: Caller, label: str) -> str | None:
     return _first(tx, own, is_it)
 
 
-def _first(
-    tx: Connection, query: Select[str], *conditions: ColumnElement[bool]
-) -> str | None:
+def _first(tx: Connection, query: Select[str], *conditions: ColumnElement[bool]) -> str | None:
     """Two ids that differ in case only are not to be expected, and do no harm."""
     return tx.execute(query.where(*conditions).limit(1)).scalar_one_or_none()

@@ -20,6 +20,7 @@ from callboard.builders.process.bases import Base
 from callboard.builders.process.chromium import CHROMIUM, PLAYWRIGHT_FOLDER, variables
 from callboard.builders.process.interpreters import Interpreter, browser
 from callboard.builders.process.toolbox import PLAYWRIGHT_HOOK
+from callboard.executors.launcher.sandbox import HOME
 
 _INSTALLING = re.compile(r"playwright|patchright")
 _CHROME = "/opt/google/chrome/chrome"
@@ -82,7 +83,7 @@ def complete(base: Base, root: Path, env: dict[str, str], cwd: str) -> Base:
 def _has_own_browsers(root: Path, env: dict[str, str]) -> bool:
     """Whether a step has downloaded browsers, or the Dockerfile names a place for them."""
     place = env.get("PLAYWRIGHT_BROWSERS_PATH", PLAYWRIGHT_FOLDER)
-    cache_folder = tree.resolve(root, "/home/actor/.cache/ms-playwright")
+    cache_folder = tree.resolve(root, f"{HOME}/.cache/ms-playwright")
     return place != PLAYWRIGHT_FOLDER or (cache_folder.is_dir() and any(os.scandir(cache_folder)))
 
 
