@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import signal
 import sys
 from abc import abstractmethod
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from callboard.builders.base import Builder, BuildResult, BuildSpec
+from callboard.builders.removing import remove_tree
 from callboard.executors.base import LaunchSpec
 
 _SPEC, _RESULT = "spec.json", "result.json"
@@ -61,7 +61,7 @@ class DrivenBuilder(Builder):
             return None
 
     def remove(self, build_dir: Path) -> None:
-        shutil.rmtree(build_dir, ignore_errors=True)
+        remove_tree(build_dir)
 
 
 def drive(

@@ -1,7 +1,6 @@
 """Laying out a build's sources for its driver: files written, keys unsealed, this server's own URLs rewritten."""
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from callboard.actors.deploy_keys import private_deploy_key
 from callboard.actors.model import URL_FIELDS, Actor, SourceType
 from callboard.builders.base import SOURCE_NAME, WORK_NAME, BuildSource, SourceKind
 from callboard.builders.fetching.urls import InvalidUrl, git_address, secrets_of
+from callboard.builders.removing import remove_tree
 from callboard.builders.sources import write_source_files
 from callboard.builds.own_url import OwnUrls
 from callboard.core.vault import Vault
@@ -57,7 +57,7 @@ class Sourcing:
     def clean(self, build_dir: Path) -> None:
         """Take away the secrets once the driver has ended."""
         (build_dir / _KEY_NAME).unlink(missing_ok=True)
-        shutil.rmtree(build_dir / WORK_NAME, ignore_errors=True)  # of a driver that was killed
+        remove_tree(build_dir / WORK_NAME)  # of a driver that was killed
 
 
 def source_url(version: Mapping[str, Any]) -> str:

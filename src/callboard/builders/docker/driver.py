@@ -6,7 +6,6 @@ gone, as when the build is aborted or timed out, stops building.
 
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -35,6 +34,7 @@ from callboard.builders.process.project import (
 )
 from callboard.builders.process.registries import passed_environment, read_registries
 from callboard.builders.process.steps import StepRunner
+from callboard.builders.removing import remove_tree
 from callboard.executors.docker.container import INSTANCE_LABEL, MIB
 from callboard.executors.docker.engine import Engine
 
@@ -53,12 +53,12 @@ async def build(
     """
     started = time.monotonic()
     work = Path(spec.build_dir) / WORK_NAME
-    shutil.rmtree(work, ignore_errors=True)
+    remove_tree(work)
     work.mkdir()
     try:
         result = await _build(spec, place, work, check_schema)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
     size = result.image_size_bytes / 1_000_000
     say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
     return result

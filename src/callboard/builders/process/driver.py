@@ -4,7 +4,6 @@ Runs in a process of its own, started by the executor. What it prints is the bui
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,6 +43,7 @@ from callboard.builders.process.system import HostSystem
 from callboard.builders.process.toolbox import fill_toolbox
 from callboard.builders.process.views import can_be_mounted
 from callboard.builders.process.workbench import StageTree, Workbench
+from callboard.builders.removing import remove_tree
 
 
 def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildResult:
@@ -54,7 +54,7 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
     started = time.monotonic()
     folder = Path(spec.build_dir)
     for name in (WORK_NAME, ROOT_NAME):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        remove_tree(folder / name)
     work = folder / WORK_NAME
     work.mkdir()
     downloads = Downloads(_caches(spec) / "downloads", work / "downloads")
@@ -62,7 +62,7 @@ def build(spec: BuildSpec, *, check_schema: Callable[[object], None]) -> BuildRe
         result = _build(spec, downloads, check_schema)
     finally:
         downloads.close()
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
     size = result.image_size_bytes / 1_000_000
     say(f"Built in {time.monotonic() - started:.1f} s, {size:.1f} MB.")
     return result

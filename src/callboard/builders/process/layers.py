@@ -10,7 +10,6 @@ What a build keeps here is counted as what it keeps in its own folder is: a step
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from callboard.builders.process import tree
+from callboard.builders.removing import remove_tree
 
 FORMAT = "2"
 """Change it when what a step does changes, so that older trees are not used again."""
@@ -69,7 +69,7 @@ class Layers:
             tree.clone(source, partial / "root", link=True)
             partial.rename(self._directory / key)
         except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_tree(partial)
             if not self.has(key):  # another build was first with the same tree otherwise
                 raise
 
@@ -90,7 +90,7 @@ class Layers:
             for index, (used_at, path) in enumerate(found):
                 half_made = path.suffix == ".partial"
                 if index >= MAX_LAYERS or now - used_at > (3600 * 6 if half_made else MAX_AGE_SECS):
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(path)
 
     def _entries(self) -> Iterator[tuple[float, Path]]:
         for entry in os.scandir(self._directory):
