@@ -5,9 +5,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +46,32 @@ class Stage:
     async def run(self, run_id: str, wait_secs: int = 0) -> dict[str, Any]:
         params = {"waitForFinish": wait_secs}
         return (await self.api.get(f"/v2/actor-runs/{run_id}", params=params)).data
+
+    async def schedule(self, cron: str, actor: str) -> dict[str, Any]:
+        body = {
+            "cronExpression": cron,
+            "isEnabled": True,
+            "actions": [
+                {"type": "RUN_ACTOR", "actorId": actor, "runOptions": {"memoryMbytes": 128}}
+            ],
+        }
+        made = (await self.api.post("/v2/schedules", json=body)).data
+        await asyncio.sleep(0.3)  # in which the ticker, woken by it, looks at the clock
+        return made
+
+    async def wake_ticker(self) -> None:
+        """It looks at the clock each minute, and whenever a schedule is made."""
+        await self.api.post("/v2/schedules", json={"cronExpression": "@yearly"})
+
+    async def until_due(self, schedule_id: str, wanted: Callable[[datetime], bool]) -> datetime:
+        """When the schedule is due next, once that is as wanted."""
+        async with asyncio.timeout(20):
+            while True:
+                schedule = (await self.api.get(f"/v2/schedules/{schedule_id}")).data
+                due_at = datetime.fromisoformat(schedule["nextRunAt"])
+                if wanted(due_at):
+                    return due_at
+                await asyncio.sleep(0.05)
 
     async def aborted(self, run_id: str) -> dict[str, Any]:
         await self.api.post(f"/v2/actor-runs/{run_id}/abort")
@@ -186,3 +212,41 @@ async def test_the_lists_have_what_was_started_later(stage: Stage):
     runs = (await stage.api.get("/v2/actor-runs")).data["items"]
     assert {before, after} <= {run["id"] for run in runs}
     assert [run["startedAt"] for run in runs] == sorted(run["startedAt"] for run in runs)
+
+
+async def test_a_schedule_is_due_at_its_next_time_by_a_clock_that_was_set_back(stage: Stage):
+    schedule = await stage.schedule("0 12 * * *", stage.counts)
+    due_at = datetime.fromisoformat(schedule["nextRunAt"])
+    stage.jump(-1)
+    await stage.wake_ticker()
+    sooner = await stage.until_due(schedule["id"], lambda at: at < due_at)
+    assert due_at - sooner == timedelta(days=1)
+
+
+async def test_a_schedule_starts_once_for_all_the_times_that_a_clock_has_skipped(stage: Stage):
+    schedule = await stage.schedule("0 * * * *", stage.counts)
+    due_at = datetime.fromisoformat(schedule["nextRunAt"])
+    stage.jump(1)
+    await stage.wake_ticker()
+    later = await stage.until_due(schedule["id"], lambda at: at > due_at)
+    assert timedelta(hours=23) < later - due_at < timedelta(hours=25)
+    log = (await stage.api.get(f"/v2/schedules/{schedule['id']}/log")).data
+    assert [entry["level"] for entry in log] == ["INFO"]
+
+
+async def test_a_lock_of_a_request_ends_when_its_holder_was_told(stage: Stage):
+    queue = (await stage.api.post("/v2/request-queues")).data["id"]
+    path = f"/v2/request-queues/{queue}"
+    await stage.api.post(f"{path}/requests", json={"url": "http://a.test", "uniqueKey": "a"})
+    lock = {"lockSecs": 3600, "limit": 1, "clientKey": "holder-of-the-lock"}
+    other = {**lock, "clientKey": "somebody-else-too"}
+    [held] = (await stage.api.post(f"{path}/head/lock", params=lock)).data["items"]
+    stage.jump(-1)
+    assert (await stage.api.post(f"{path}/head/lock", params=other)).data["items"] == []
+    assert held["lockExpiresAt"] > datetime.now(UTC).isoformat()
+    renewed = f"{path}/requests/{held['id']}/lock"
+    assert (await stage.api.put(renewed, params=lock)).status == 200
+    stage.jump(1)
+    [taken] = (await stage.api.post(f"{path}/head/lock", params=other)).data["items"]
+    assert taken["id"] == held["id"]
+    assert (await stage.api.put(renewed, params=lock)).status == 400

@@ -9,6 +9,11 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+LOOK_AGAIN_SECS = 60.0
+"""For who waits for an instant: timers stand still while a machine sleeps, and know nothing of clocks being set."""
+_SET_BACK_MILLIS = 1000
+"""Less than that is the clock being kept right."""
+
 
 def now() -> datetime:
     """The current instant, cut to milliseconds so that what is stored equals what is shown."""
@@ -62,6 +67,30 @@ class Mark:
 def mark() -> Mark:
     """This moment."""
     return Mark(to_millis(now()), _steady_millis(), _boot_id())
+
+
+class Watch:
+    """Tells whether the clock was set back, so that what is due by it has come to lie too far ahead."""
+
+    def __init__(self) -> None:
+        self._ahead: int | None = None
+        """Of the clock that nobody sets, at most, since the last time it was heeded."""
+
+    def was_set_back(self) -> bool:
+        """Also at first: nobody knows what was done before."""
+        ahead = _ahead_millis()
+        if self._ahead is None:
+            return True
+        self._ahead = max(self._ahead, ahead)
+        return self._ahead - ahead > _SET_BACK_MILLIS
+
+    def heed(self) -> None:
+        """What follows from it has been done."""
+        self._ahead = _ahead_millis()
+
+
+def _ahead_millis() -> int:
+    return to_millis(now()) - _steady_millis()
 
 
 def _steady_millis() -> int:

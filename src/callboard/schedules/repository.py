@@ -1,6 +1,7 @@
 """Rows of schedules and their logs."""
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -70,6 +71,12 @@ def soonest(tx: Connection) -> Schedule | None:
             .limit(1)
         ).first()
     )
+
+
+def waiting(tx: Connection, *, after: datetime) -> list[Schedule]:
+    """The enabled schedules that are due later than that."""
+    rows = tx.execute(_SCHEDULE.where(schedules.c.is_enabled, schedules.c.next_run_at > after))
+    return [Schedule(*row) for row in rows]
 
 
 def add_log(tx: Connection, schedule_id: str, entry: LogEntry) -> None:

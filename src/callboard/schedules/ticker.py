@@ -29,8 +29,6 @@ log = structlog.get_logger()
 
 MISSED_AFTER = timedelta(minutes=1)
 """What is later than that was due while the server was down or the machine asleep."""
-LONGEST_SLEEP_SECS = 60.0
-"""Timers stand still while a machine sleeps and know nothing of clocks being set, so the clock is looked at again."""
 RETRY_SECS = 5.0
 
 
@@ -71,9 +69,13 @@ class Ticker:
 
     async def run(self) -> None:
         """Tick until cancelled."""
+        watch = clock.Watch()
         async with self._signals.listen(SCHEDULES) as changes:
             while True:
                 try:
+                    if watch.was_set_back():
+                        await self._db.write(_find_sooner)
+                        watch.heed()
                     soonest = await self._db.read(repository.soonest)
                     due_at = None if soonest is None else soonest.next_run_at
                     if soonest is None or due_at is None:
@@ -135,7 +137,7 @@ class Ticker:
 async def _sleep_until(due_at: datetime, changes: Listener) -> None:
     """Return when the instant has come or the schedules have changed."""
     while (left := (due_at - clock.now()).total_seconds()) > 0:
-        if await changes.wait(min(left, LONGEST_SLEEP_SECS)):
+        if await changes.wait(min(left, clock.LOOK_AGAIN_SECS)):
             return
 
 
@@ -179,6 +181,17 @@ def _advance(tx: Connection, invocation: _Invocation) -> None:
         ),
         last_run_ids={key: noted for key, noted in schedule.last_run_ids.items() if key in ids},
     )
+
+
+def _find_sooner(tx: Connection) -> None:
+    """After the clock was set back: what was to come next by the old time may now come sooner."""
+    now = clock.now()
+    for schedule in repository.waiting(tx, after=now):
+        last = schedule.last_run_at
+        previous = None if last is None or last > now else last
+        due_at = next_after(schedule.cron_expression, schedule.timezone, now, previous=previous)
+        if schedule.next_run_at is not None and due_at < schedule.next_run_at:
+            repository.change(tx, schedule.id, next_run_at=due_at)
 
 
 def _first_unfinished(tx: Connection, run_ids: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 from yarl import URL
 
 from callboard.core import clock
@@ -18,7 +19,13 @@ from callboard.core.signals import Signals
 from callboard.db.base import Database
 from callboard.webhooks import repository
 from callboard.webhooks.message import TokenFor
-from callboard.webhooks.model import Delivery, DispatchCall, DispatchStatus, retry_delay_units
+from callboard.webhooks.model import (
+    MAX_RETRIES,
+    Delivery,
+    DispatchCall,
+    DispatchStatus,
+    retry_delay_units,
+)
 from callboard.webhooks.sender import Sender
 from callboard.webhooks.service import DISPATCHES, wake_dispatcher
 
@@ -62,15 +69,17 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Send until cancelled. Calls under way then are dropped, to be made again after the next start."""
+        watch = clock.Watch()
         async with (
             self._sender,
             self._signals.listen(DISPATCHES) as listener,
             asyncio.TaskGroup() as calls,
         ):
             while True:
-                await listener.wait(await self._start_due(calls))
+                wait_secs = await self._start_due(calls, watch)
+                await listener.wait(wait_secs and min(wait_secs, clock.LOOK_AGAIN_SECS))
 
-    async def _start_due(self, calls: asyncio.TaskGroup) -> float | None:
+    async def _start_due(self, calls: asyncio.TaskGroup, watch: clock.Watch) -> float | None:
         """Start what is due and may start; return the seconds until more is due, None if that is unknown.
 
         What has to wait for a free place is started when a call ends, which signals.
@@ -78,6 +87,9 @@ class Dispatcher:
         while True:
             full = self._full_urls()
             try:
+                if watch.was_set_back():
+                    await self._db.write(lambda tx: _bring_forward(tx, self._retry_unit))
+                    watch.heed()
                 soonest = await self._db.read(
                     lambda tx, full=full: repository.soonest(tx, LOOK_AHEAD, but_not_to=full)
                 )
@@ -154,6 +166,14 @@ class Dispatcher:
         if units is None or delivery.definition.do_not_retry:
             return DispatchStatus.FAILED, None
         return DispatchStatus.ACTIVE, call.finished_at + units * self._retry_unit
+
+
+def _bring_forward(tx: Connection, retry_unit: timedelta) -> None:
+    """After the clock was set back: let none wait longer than it would have after its last call."""
+    now = clock.now()
+    for attempts in range(MAX_RETRIES + 1):
+        units = 0 if attempts == 0 else retry_delay_units(attempts) or 0
+        repository.bring_forward(tx, attempts, latest=now + units * retry_unit)
 
 
 def _origin(url: str) -> str:

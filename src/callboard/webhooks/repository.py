@@ -223,6 +223,12 @@ def soonest(
     return [(row.id, row.next_attempt_at, row.request_url) for row in rows]
 
 
+def bring_forward(tx: Connection, attempts: int, *, latest: datetime) -> None:
+    """Let the dispatches with so many calls behind them be sent at `latest` if they were to be sent later."""
+    is_later = (_D.attempts == attempts) & (_D.next_attempt_at > latest)
+    tx.execute(update(webhook_dispatches).where(is_later).values(next_attempt_at=latest))
+
+
 def delivery(tx: Connection, dispatch_id: str) -> Delivery | None:
     """All that a call needs, or None when the dispatch is no longer to be sent."""
     query = select(*_DISPATCH_COLUMNS, _D.resource).where(

@@ -64,7 +64,7 @@ class Sender:
 
     async def send(self, delivery: Delivery) -> DispatchCall:
         """Make one call. Never raises for what the receiver, the network or a template does."""
-        started_at = clock.now()
+        begun = clock.mark()
         status, body, error = None, None, None
         try:
             async with asyncio.timeout(self._timeout_secs):
@@ -77,8 +77,8 @@ class Sender:
         except (CallFailed, ApiError, aiohttp.ClientError, OSError, ValueError) as failure:
             error = str(failure)[:MAX_ERROR_CHARS] or type(failure).__name__
         return DispatchCall(
-            started_at=started_at,
-            finished_at=clock.now(),
+            started_at=clock.from_millis(begun.at_millis),
+            finished_at=clock.from_millis(begun.at_millis + begun.passed_millis()),
             error_message=error,
             response_status=status,
             response_body=body,

@@ -8,11 +8,13 @@ from aiohttp import web
 from sqlalchemy import Connection, update
 from tests.receivers import answer, never
 
+from callboard.core import clock
 from callboard.core.clock import iso
 from callboard.db.sqlite import SqliteDatabase
 from callboard.db.tables import webhook_dispatches
 from callboard.webhooks import repository
 from callboard.webhooks.model import DispatchStatus
+from callboard.webhooks.service import wake_dispatcher
 
 from .conftest import Listen, Post, run_event
 
@@ -233,3 +235,32 @@ async def test_a_webhook_deleted_during_a_call_stays_given_up(post: Post, listen
     [dispatch] = await post.dispatches()
     assert (dispatch.status, dispatch.next_attempt_at) == (DispatchStatus.FAILED, None)
     assert dispatch.calls[0].response_status == 500
+
+
+async def test_a_clock_that_is_set_back_puts_off_no_call(
+    post: Post, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = await listen(answer(500), answer(200))
+    await post.webhook(receiver.url)
+    true_now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: true_now() + timedelta(days=1))
+    await post.start(retry_unit=timedelta(seconds=1))
+    await post.publish()
+    await receiver.until(1)
+    await _until_attempts(post, 1)
+    monkeypatch.setattr(clock, "now", true_now)
+    wake_dispatcher(post.signals)
+    await receiver.until(2)
+
+
+async def test_a_call_that_was_due_before_the_clock_was_set_back_is_made_at_the_start(
+    post: Post, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = await listen()
+    await post.webhook(receiver.url)
+    true_now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: true_now() + timedelta(days=1))
+    await post.publish()
+    monkeypatch.setattr(clock, "now", true_now)
+    await post.start()
+    await receiver.until(1)
