@@ -16,8 +16,8 @@ from callboard.executors.base import LaunchSpec
 
 _SPEC, _RESULT = "spec.json", "result.json"
 _BUILD_CPUS = 2.0
-_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
-"""What the executor takes for a sign of the disk limit."""
+FILE_TOO_LARGE = 128 + signal.SIGXFSZ
+"""How a step ends that the kernel has stopped for it, and the driver then: executors take it for the disk limit."""
 
 
 class FileTooLarge(Exception):
@@ -77,7 +77,7 @@ def drive(
         _leave(result, Path(spec.build_dir))
     except (*failures, OSError) as error:
         print(f"Build failed: {error}", flush=True)
-        return _FILE_TOO_LARGE if _is_too_large(error) else 1
+        return FILE_TOO_LARGE if _is_too_large(error) else 1
     return 0
 
 

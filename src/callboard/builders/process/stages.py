@@ -1,7 +1,6 @@
 """Making stages: steps run one after the other, each tree kept for the next build that comes to the same step."""
 
 import os
-import signal
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from callboard.builders.driven import FILE_TOO_LARGE
 from callboard.builders.process import additions, browsers, foreign, node_packages, tree
 from callboard.builders.process.actions import (
     Action,
@@ -34,7 +34,6 @@ from callboard.builders.process.views import named_folders
 from callboard.builders.process.workbench import StageTree, Workbench
 from callboard.executors.launcher.sandbox import HOME
 
-_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
 _WORTH_KEEPING_SECS = 0.25
 _COPYING_TO_LINKING = 6
 """How much longer it takes to copy a tree than to link it."""
@@ -205,7 +204,7 @@ class StageMaker:
         started = time.monotonic()
         code = self._workbench.step(stage.base, made, command)
         if code != 0:
-            kind = StepTooLarge if code == _FILE_TOO_LARGE else BuildFailed
+            kind = StepTooLarge if code == FILE_TOO_LARGE else BuildFailed
             raise kind(
                 f"Step {step.number}/{self._total} failed with exit code {code}: {step.text}"
             )
