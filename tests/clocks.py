@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-_DAY = timedelta(days=1)
-
 
 class SettableClock:
     """What programs started with `environment` take for the time of day. Their monotonic clock goes on undisturbed.
@@ -34,9 +32,3 @@ class SettableClock:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{ahead.total_seconds():+.0f}\n")
         fresh.replace(self._file)
-
-    def put_forward(self) -> None:
-        self.set(_DAY)
-
-    def put_back(self) -> None:
-        self.set(-_DAY)

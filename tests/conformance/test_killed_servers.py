@@ -1,25 +1,12 @@
 """Servers that are killed at each step of a job's life: the next one finds the job, which has run once and whole."""
 
-import asyncio
-import json
-import os
-import signal
-import sys
-from dataclasses import asdict
-from pathlib import Path
-
 import pytest
 
-from callboard.executors.base import LaunchSpec
-from callboard.executors.docker.executor import DockerExecutor
-from callboard.executors.launcher import protocol
-from callboard.executors.process import ProcessExecutor
-
 from .conftest import Stage
+from .killing import killed_at
 
 pytestmark = pytest.mark.xdist_group("docker")
 
-_ROOT = Path(__file__).parent.parent.parent
 _DOCKER = "callboard.executors.docker"
 _PROCESS = "callboard.executors.process:ProcessExecutor"
 
@@ -45,25 +32,6 @@ def at_each(steps: dict[str, dict[str, str]]) -> pytest.MarkDecorator:
         for name, step in named.items()
     ]
     return pytest.mark.parametrize(("make_executor", "step"), cases, indirect=["make_executor"])
-
-
-async def killed_at(step: str, stage: Stage, spec: LaunchSpec) -> None:
-    """A server starts the job and is killed; the stage's own executor is another server, before and after."""
-    executor = stage.executor
-    assert isinstance(executor, ProcessExecutor | DockerExecutor)
-    arguments = (
-        *(executor.name, str(stage.data_dir)),
-        *(json.dumps(asdict(executor.options)), json.dumps(protocol.spec_to_json(spec)), step),
-        *([stage.image] if stage.image else []),
-    )
-    script = Path(__file__).with_name("dying_server.py")
-    await executor.close(stop_jobs=False)
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(script), *arguments), env={**os.environ, "PYTHONPATH": str(_ROOT)}
-    )
-    async with asyncio.timeout(30):
-        assert await server.wait() == -signal.SIGKILL
-    await executor.open(stage.watcher)
 
 
 @at_each(STEPS)
