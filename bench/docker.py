@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.dockerd import Dockerd, NoEngine
+from tests.engines import Dockerd, NoEngine
 
 from bench.builds import first_and_again, python_project
 from bench.http import Client

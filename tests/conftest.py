@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.actors import ActorMaker
-from tests.dockerd import Dockerd, NoEngine
+from tests.engines import ContainerEngine, Dockerd, NoEngine, Podman
 from tests.receivers import Receiver, listening
 from tests.scheduling import FileGroupScheduling
 from tests.server import Client, Server
@@ -74,9 +74,18 @@ async def receiver() -> AsyncGenerator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def dockerd() -> Generator[Dockerd]:
+def dockerd() -> Generator[ContainerEngine]:
     """A container engine with nothing in it."""
-    engine = Dockerd()
+    yield from _started(Dockerd())
+
+
+@pytest.fixture(scope="session")
+def podman() -> Generator[ContainerEngine]:
+    """Another engine, which speaks the first one's language."""
+    yield from _started(Podman())
+
+
+def _started(engine: ContainerEngine) -> Generator[ContainerEngine]:
     try:
         engine.start()
     except NoEngine as error:
@@ -86,11 +95,20 @@ def dockerd() -> Generator[Dockerd]:
 
 
 @pytest.fixture(scope="session")
-def python_image(dockerd: Dockerd) -> str:
-    """`apify/actor-python`, made from packages as on a machine without a registry."""
-    environment = {**os.environ, "CALLBOARD_DOCKER_URL": dockerd.url, "TMPDIR": str(dockerd.memory)}
+def python_image(dockerd: ContainerEngine) -> str:
+    return _bootstrapped(dockerd, "python")
+
+
+@pytest.fixture(scope="session")
+def podman_python_image(podman: ContainerEngine) -> str:
+    return _bootstrapped(podman, "python")
+
+
+def _bootstrapped(engine: ContainerEngine, language: str) -> str:
+    """`apify/actor-python` and the like, made from packages as on a machine without a registry."""
+    environment = {**os.environ, "CALLBOARD_DOCKER_URL": engine.url, "TMPDIR": str(engine.memory)}
     made = subprocess.run(
-        [sys.executable, "-m", "callboard", "images", "bootstrap", "python", "--installed"],
+        [sys.executable, "-m", "callboard", "images", "bootstrap", language, "--installed"],
         env=environment,
         capture_output=True,
         text=True,
@@ -99,7 +117,7 @@ def python_image(dockerd: Dockerd) -> str:
     if "is not installed" in made.stderr:
         pytest.skip(made.stderr.strip())
     assert made.returncode == 0, made.stdout + made.stderr
-    return "apify/actor-python:latest"
+    return f"apify/actor-{language}:latest"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -110,7 +128,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileGroupSch
 def pytest_report_header() -> list[str]:
     missing = [
         program
-        for program in ("bwrap", "node", "npm", "nft", "dockerd")
+        for program in ("bwrap", "node", "npm", "nft", "dockerd", "podman")
         if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
     ]
     return (

@@ -17,7 +17,7 @@ from callboard.executors.docker.executor import DockerExecutor
 from callboard.executors.docker.executor import Options as DockerOptions
 from callboard.executors.launcher.runners import NAMESPACES
 from callboard.executors.process import Options, ProcessExecutor
-from tests.dockerd import Dockerd
+from tests.engines import ContainerEngine
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -55,6 +55,8 @@ class Stage:
     work: Path
     image: str | None = None
     """What jobs are run in, where the executor needs one."""
+    adds: tuple[str, ...] = ()
+    """Variables that every job has besides its own."""
     _count: int = 0
 
     def spec(self, program: str, *args: str, **changes: Any) -> LaunchSpec:
@@ -114,19 +116,20 @@ class Maker:
 
     make: Callable[[Path], Executor]
     image: str | None = None
+    adds: tuple[str, ...] = ()
 
     def __call__(self, folder: Path) -> Executor:
         return self.make(folder)
 
     def stage(self, data_dir: Path, work: Path) -> Stage:
-        return Stage(self.make(data_dir), Watcher(), data_dir, work, self.image)
+        return Stage(self.make(data_dir), Watcher(), data_dir, work, self.image, self.adds)
 
 
 @pytest.fixture(scope="session", params=["process", "process-namespaces", "docker"])
 def make_executor(request: pytest.FixtureRequest, api_port: int) -> Maker:
     """Each kind of executor is one parameter."""
     if request.param == "docker":
-        engine: Dockerd = request.getfixturevalue("dockerd")
+        engine: ContainerEngine = request.getfixturevalue("dockerd")
         options = DockerOptions(engine.url, api_port=api_port)
         image: str = request.getfixturevalue("python_image")
         return Maker(lambda folder: DockerExecutor(folder, options), image)

@@ -13,7 +13,7 @@ import pytest
 from callboard.executors.base import ExitCause, LaunchSpec
 from callboard.executors.docker.engine import Engine
 from callboard.executors.docker.executor import DockerExecutor, Options
-from tests.dockerd import Dockerd
+from tests.engines import ContainerEngine
 
 from .conftest import Maker, Stage, Watcher
 
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.xdist_group("docker")
 
 
 @pytest.fixture(scope="session")
-def make_executor(dockerd: Dockerd, python_image: str, api_port: int) -> Maker:
+def make_executor(dockerd: ContainerEngine, python_image: str, api_port: int) -> Maker:
     options = Options(dockerd.url, api_port)
     return Maker(lambda folder: DockerExecutor(folder, options), python_image)
 
 
-async def asked(dockerd: Dockerd, path: str) -> Any:
+async def asked(dockerd: ContainerEngine, path: str) -> Any:
     async with Engine(dockerd.url) as engine:
         return await engine.ask("GET", path)
 
@@ -73,7 +73,7 @@ async def test_a_job_that_keeps_too_many_files_is_stopped(stage: Stage):
     assert log[-1] == "ACTOR: Disk limit of 32 MB exceeded, the job was stopped."
 
 
-async def test_a_forgotten_jobs_container_is_removed(own_stage: Stage, dockerd: Dockerd):
+async def test_a_forgotten_jobs_container_is_removed(own_stage: Stage, dockerd: ContainerEngine):
     spec = own_stage.spec("/bin/true")
     handle = await own_stage.executor.start(spec)
     await own_stage.wait(handle)
@@ -85,7 +85,7 @@ async def test_a_forgotten_jobs_container_is_removed(own_stage: Stage, dockerd: 
 
 
 async def test_a_container_that_somebody_removes_makes_a_lost_job(
-    own_stage: Stage, dockerd: Dockerd
+    own_stage: Stage, dockerd: ContainerEngine
 ):
     spec = own_stage.spec("/bin/sleep", "60")
     handle = await own_stage.executor.start(spec)
@@ -132,10 +132,12 @@ async def test_a_spec_without_an_image_is_refused_in_words(stage: Stage):
 async def test_an_image_that_is_gone_is_said_to_be_the_reason(stage: Stage):
     end, _ = await stage.run(replace(stage.spec("/bin/true"), image="callboard/nosuch:image"))
     assert end.cause is ExitCause.NOT_STARTED
-    assert "No such image" in end.detail
+    assert "no such image" in end.detail.lower()
 
 
-async def test_jobs_of_an_engine_that_stops_for_a_while_go_on(stage: Stage, dockerd: Dockerd):
+async def test_jobs_of_an_engine_that_stops_for_a_while_go_on(
+    stage: Stage, dockerd: ContainerEngine
+):
     spec: LaunchSpec = stage.spec("/bin/sh", "-c", "echo begun; sleep 1; echo done")
     handle = await stage.executor.start(spec)
     await stage.until_logged(spec, "begun")

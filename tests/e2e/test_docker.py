@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from tests.actors import PRELUDE, ActorMaker
-from tests.dockerd import Dockerd
+from tests.engines import ContainerEngine
 from tests.server import Client, Server
 
 pytestmark = pytest.mark.xdist_group("docker")
@@ -22,7 +22,7 @@ COUNTS = PRELUDE + "for n in range(8):\n    print('number', n, flush=True)\n    
 
 
 @pytest.fixture
-def docker_server(dockerd: Dockerd, python_image: str, new_server: Callable[..., Server]) -> Server:
+def docker_server(dockerd: ContainerEngine, python_image: str, new_server: Callable[..., Server]) -> Server:
     return new_server(executor="docker", docker_url=dockerd.url)
 
 

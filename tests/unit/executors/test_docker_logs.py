@@ -8,6 +8,8 @@ import pytest
 from callboard.executors.docker.cutting import EntryCutter
 from callboard.executors.docker.entries import Entry, EntryReader
 from callboard.executors.docker.follower import Cursor, Position
+from callboard.executors.docker.moments import moment
+from callboard.executors.launcher.logfile import timestamp
 
 AT = "2026-01-02T03:04:05.000000001Z"
 LATER = "2026-01-02T03:04:06.999999999Z"
@@ -45,6 +47,36 @@ def test_a_piece_of_another_time_begins_a_new_line():
     cutter.feed(Entry(1, AT, b"first"))
     assert cutter.feed(Entry(1, LATER, b"second")) == b"2026-01-02T03:04:05.000Z first\n"
     assert cutter.finish() == b"2026-01-02T03:04:06.999Z second\n"
+
+
+def test_of_times_to_the_second_lines_keep_their_order_and_pieces_stay_together():
+    cutter = EntryCutter(())
+    assert cutter.feed(Entry(1, "2026-01-02T03:04:05Z", b"begun ")) == b""
+    lines = cutter.feed(Entry(1, "2026-01-02T03:04:06Z", b"done\n"))
+    assert lines == b"2026-01-02T03:04:05.999Z begun done\n"
+    second = timestamp()[:20].replace(b".", b"Z").decode()
+    live = cutter.feed(Entry(1, second, b"now\n"))
+    assert lines < live < timestamp() + b" z"
+    assert cutter.feed(Entry(1, second, b"now\n")) >= live
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-02T03:04:05.25Z",
+        "2026-01-02T05:04:05.250000000+02:00",
+        "2026-01-01T22:34:05.25-04:30",
+    ],
+)
+def test_an_engines_times_are_read_in_its_own_zone(text: str):
+    at = moment(text)
+    assert at is not None
+    assert (at.whole_secs, at.millis) == (1_767_323_045, 1_767_323_045_250)
+
+
+def test_the_year_one_is_no_time():
+    assert moment("0001-01-01T00:00:00Z") is None
+    assert moment("2026-13-01T00:00:00Z") is None
 
 
 def test_secrets_are_covered_also_across_pieces_and_cuts():

@@ -62,7 +62,7 @@ def test_a_container_is_created_with_every_limit():
         network="net",
         host_address=None,
         log_driver="local",
-        image_variables=("A", "B"),
+        unwanted=("A", "B", "HOSTNAME"),
     )
     host = config["HostConfig"]
     assert config["User"] == "1000:1000"

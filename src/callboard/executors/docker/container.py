@@ -27,16 +27,21 @@ def container_config(
     network: str,
     host_address: str | None,
     log_driver: str,
-    image_variables: Iterable[str] = (),
+    unwanted: Iterable[str] = (),
+    limits: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The body of the request that creates the container. `host_address` is set when jobs may reach the host."""
+    """The body of the request that creates the container.
+
+    `host_address` is set when jobs may reach the host. `unwanted` names variables that image or engine would add.
+    `limits` are the engine's own, by the kernel's names for them.
+    """
     if spec.image is None:
         raise ValueError("a container needs an image")
     return {
         "Image": spec.image,
         "Entrypoint": list(spec.argv),
         "Cmd": [],
-        "Env": _environment(spec, image_variables),
+        "Env": _environment(spec, unwanted),
         "WorkingDir": spec.cwd,
         "User": spec.user or f"{JOB_UID}:{JOB_UID}",
         "StopSignal": "SIGTERM",
@@ -44,21 +49,21 @@ def container_config(
         "Labels": {**labels, JOB_LABEL: spec.job_id},
         "AttachStdout": False,
         "AttachStderr": False,
-        "HostConfig": _host_config(spec, network, host_address, log_driver),
+        "HostConfig": _host_config(spec, network, host_address, log_driver)
+        | {"Ulimits": _limits(spec, limits or {})},
     }
 
 
-def _environment(spec: LaunchSpec, image_variables: Iterable[str]) -> list[str]:
-    """Exactly that of the launch: a name without a value takes one away that image or engine would add."""
-    unwanted = {"HOSTNAME", *image_variables} - spec.env.keys()
-    return [*(f"{name}={value}" for name, value in spec.env.items()), *sorted(unwanted)]
+def _environment(spec: LaunchSpec, unwanted: Iterable[str]) -> list[str]:
+    """That of the launch: a name without a value takes one away."""
+    names = set(unwanted) - spec.env.keys()
+    return [*(f"{name}={value}" for name, value in spec.env.items()), *sorted(names)]
 
 
 def _host_config(
     spec: LaunchSpec, network: str, host_address: str | None, log_driver: str
 ) -> dict[str, Any]:
     memory = spec.memory_mbytes * MIB
-    file_limit = file_limit_blocks(spec.disk_bytes) * 512
     return {
         "Memory": memory,
         "MemorySwap": memory,
@@ -82,16 +87,18 @@ def _host_config(
             for mount in spec.mounts
             if mount.mode is not MountMode.OVERLAY
         ],
-        "Ulimits": [
-            {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "fsize", "Soft": file_limit, "Hard": file_limit},
-        ],
         "LogConfig": {
             "Type": log_driver,
             "Config": {"max-size": f"{_LOG_FILE_MBYTES}m", "max-file": "2"},
         },
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def _limits(spec: LaunchSpec, limits: Mapping[str, int]) -> list[dict[str, Any]]:
+    fsize = file_limit_blocks(spec.disk_bytes) * 512
+    both = {**limits, "core": 0, "fsize": fsize}
+    return [{"Name": name, "Soft": most, "Hard": most} for name, most in both.items()]
 
 
 def with_disk_limit(config: Mapping[str, Any], disk_mbytes: int) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Containers:
             network=self._network,
             host_address=self._host_address,
             log_driver=shield.log_driver,
-            image_variables=await self._variables_of(spec.image),
+            unwanted=await self._unwanted(spec.image, shield),
+            limits=shield.podman.limits if shield.podman else None,
         )
         if shield.can_limit_disk:
             config = with_disk_limit(config, spec.disk_mbytes)
@@ -79,6 +80,10 @@ class Containers:
             made = await self._engine.ask("GET", path_of("containers", name, "json"))
         return made["Id"]
 
+    async def _unwanted(self, image: str, shield: Shield) -> tuple[str, ...]:
+        """Podman takes none away: it gives its own value to a name without one."""
+        return () if shield.podman else ("HOSTNAME", *await self._variables_of(image))
+
     async def _variables_of(self, image: str) -> tuple[str, ...]:
         """The names of what the image would add to the environment. An image of one id never changes."""
         if image not in self._variables:
@@ -89,11 +94,18 @@ class Containers:
             self._variables[image] = tuple(names)
         return self._variables[image]
 
-    async def start(self, container_id: str, spec: LaunchSpec) -> None:
-        """Start it, unless it was started before."""
+    async def fill(self, container_id: str, spec: LaunchSpec) -> None:
+        """Give it its own copies of what it may change. To be done before it is started."""
         for mount in spec.mounts:
             if mount.mode is MountMode.OVERLAY:
                 await self._copy_in(container_id, mount)
+
+    async def prepare(self, container_id: str) -> None:
+        """Podman only: have the container's first process wait for its start."""
+        await self._engine.ask("POST", path_of("libpod", "containers", container_id, "init"))
+
+    async def start(self, container_id: str) -> None:
+        """Start it, unless it was started before."""
         await self._engine.ask("POST", path_of("containers", container_id, "start"))
 
     async def _copy_in(self, container_id: str, mount: Mount) -> None:

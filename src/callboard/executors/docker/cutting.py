@@ -1,9 +1,11 @@
 """From entries of a container's log to lines of ours: put together, secrets covered, each after its own time."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from callboard.executors.docker.entries import Entry
+from callboard.executors.docker.moments import moment
 from callboard.executors.launcher.logfile import timestamp
 from callboard.executors.launcher.output import MAX_LINE_BYTES, Redactor
 
@@ -14,7 +16,7 @@ class EntryCutter:
     """Keeps what is unfinished of each stream, so that the two never mix within a line.
 
     The pieces of a long line have the stamp of its first one. Some log drivers end its last piece with a newline,
-    others do not: then the next stamp tells.
+    others do not: then the next stamp tells. Engines that tell no fractions of seconds always end lines.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -30,8 +32,8 @@ class EntryCutter:
         """The log lines that are ready with this entry."""
         before = self._unfinished.pop(entry.stream, None)
         ready = b""
-        if before is not None and before.stamp == entry.stamp:
-            entry = replace(entry, data=before.data + entry.data)
+        if before is not None and (before.stamp == entry.stamp or "." not in entry.stamp):
+            entry = replace(before, data=before.data + entry.data)
         elif before is not None:
             ready = self._lines(before.data, stamp_of(before))
         stamp = stamp_of(entry)
@@ -69,7 +71,14 @@ def stamp_of(entry: Entry) -> bytes:
     """The entry's time as lines of ours begin: UTC, to the millisecond."""
     if entry.stamp.endswith("Z") and "." in entry.stamp:
         return f"{entry.stamp[:-1].ljust(_MILLIS_CHARS, '0')[:_MILLIS_CHARS]}Z".encode()
-    return timestamp()
+    at, now = moment(entry.stamp), timestamp()
+    if at is None:
+        return now
+    second = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(at.whole_secs)).encode()
+    if at.fraction:
+        return second + at.fraction.ljust(3, "0")[:3].encode() + b"Z"
+    # Never before a line of the same second that was read while it lasted.
+    return now if now.startswith(second) else second + b"999Z"
 
 
 def _line(stamp: bytes, text: bytes) -> bytes:

@@ -58,6 +58,11 @@ class Engine:
         host = plain if plain.startswith("http") else "http://localhost"
         self._base = f"{host.rstrip('/')}/{API_VERSION}"
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it can be on this machine. A socket may still be led elsewhere."""
+        return self.url.startswith("unix://")
+
     async def __aenter__(self) -> "Engine":
         return self
 

@@ -94,10 +94,17 @@ class DockerExecutor(Executor):
             instance,
             api_port=self.options.api_port,
             allow_local=self.options.allow_local_network,
+            makes_bridge=self._is_podman_here,
         )
         host = self._network.gateway if self.options.allow_local_network else None
         self._containers = Containers(self._engine, instance, self._network.name, host)
         await self._take_up()
+
+    @property
+    def _is_podman_here(self) -> bool:
+        """Whether it is Podman whose bridges and control groups this process sees."""
+        podman = self._shield.podman
+        return podman is not None and not podman.is_rootless and self._engine.is_here
 
     async def close(self, *, stop_jobs: bool) -> None:
         if self._watching is None:
@@ -118,6 +125,8 @@ class DockerExecutor(Executor):
         for task in going_on:
             task.cancel()
         await asyncio.gather(*going_on, *self._removing, return_exceptions=True)
+        for job in self._jobs.values():
+            job.let_go()
         self._watching = None
 
     async def _remove_everything(self) -> None:
@@ -176,8 +185,12 @@ class DockerExecutor(Executor):
             await asyncio.to_thread(folder.create, record)
             container_id = await self._containers.create(spec, self._shield)
             job = self._job(folder, record, container_id)
+            await self._containers.fill(container_id, spec)
             await asyncio.to_thread(folder.note_start)
-            await self._containers.start(container_id, spec)
+            if self._is_podman_here:
+                await self._containers.prepare(container_id)
+                job.watch_memory((await job.look())["State"])
+            await self._containers.start(container_id)
             self._drive(job, folder, millis_of((await job.look())["State"]["StartedAt"]))
         except (EngineGone, EngineRefused, OSError, ValueError) as error:
             await self._not_started(spec, folder, str(error))
@@ -190,6 +203,7 @@ class DockerExecutor(Executor):
         end = Exit(ExitCause.NOT_STARTED, None, at, at, detail=detail)
         await self._note_end(spec.job_id, folder, end)
         if job is not None:
+            job.let_go()
             self._remove_later(job.container_id)
 
     def _job(self, folder: JobFolder, record: JobRecord, container_id: str) -> ContainerJob:
@@ -315,6 +329,8 @@ class DockerExecutor(Executor):
     async def _adopt(self, folder: JobFolder, record: JobRecord, container_id: str) -> None:
         job = self._job(folder, record, container_id)
         state: Mapping[str, Any] = (await job.look())["State"]
+        if self._is_podman_here:
+            job.watch_memory(state)
         self._drive(job, folder, millis_of(state["StartedAt"]))
 
     async def _lost(self, folder: JobFolder, record: JobRecord) -> None:

@@ -1,10 +1,10 @@
 """Turns what an engine measures of a container into the figures shown for a run."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from callboard.executors.base import Stats
+from callboard.executors.docker.moments import moment
 
 _NANOS = 1e9
 
@@ -22,9 +22,10 @@ class Figures:
     def add(self, sample: Mapping[str, Any]) -> Stats | None:
         """The figures with this sample; None for one of a container that is over."""
         memory = _memory_bytes(sample.get("memory_stats") or {})
-        at = _seconds(sample.get("read"))
-        if memory is None or at is None:
+        read = moment(sample.get("read"))
+        if memory is None or read is None:
             return None
+        at = read.secs
         nanos = int(sample["cpu_stats"]["cpu_usage"]["total_usage"])
         cpu = self._cpu_since_last(at, nanos)
         self._samples += 1
@@ -74,18 +75,6 @@ def _memory_bytes(memory: Mapping[str, Any]) -> int | None:
     details: Mapping[str, int] = memory.get("stats") or {}
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     return max(int(usage) - int(cache), 0)
-
-
-def _seconds(text: object) -> float | None:
-    """Of a time to the nanosecond, which the standard library reads to the microsecond."""
-    if not isinstance(text, str) or text.startswith("0001"):
-        return None
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    try:
-        moment = datetime.fromisoformat(f"{whole}+00:00")
-        return moment.timestamp() + float(f"0.{fraction or 0}")
-    except ValueError:
-        return None
 
 
 def _traffic(networks: Mapping[str, Mapping[str, int]]) -> tuple[int, int]:

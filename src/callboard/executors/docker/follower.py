@@ -7,15 +7,14 @@ the log was then, so that the log itself tells whether those lines were written.
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from callboard.executors.docker.cutting import EntryCutter
 from callboard.executors.docker.engine import Engine, path_of
 from callboard.executors.docker.entries import Entry, EntryReader
+from callboard.executors.docker.moments import moment
 from callboard.executors.launcher.logfile import LogFile, timestamp
 
 _CHUNK_BYTES = 128 * 1024
@@ -149,8 +148,5 @@ class _Skipping:
 
 def _since(position: Position) -> str:
     """The stamp as seconds and nanoseconds, as the engine wants it."""
-    whole, _, fraction = position.stamp.removesuffix("Z").partition(".")
-    with suppress(ValueError):
-        seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
-        return f"{int(seconds)}.{fraction.ljust(9, '0')}"
-    return "0"
+    at = moment(position.stamp)
+    return f"{at.whole_secs}.{at.fraction.ljust(9, '0')}" if at else "0"

@@ -5,7 +5,6 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from callboard.executors.docker.container import MIB
 from callboard.executors.docker.engine import Engine, EngineGone, EngineRefused, path_of
 from callboard.executors.docker.figures import Figures
 from callboard.executors.docker.follower import Follower
+from callboard.executors.docker.memory import MemoryWatch
+from callboard.executors.docker.moments import moment
 from callboard.executors.docker.records import JobFolder, JobRecord, now_millis
 
 log = structlog.get_logger()
@@ -28,9 +29,9 @@ _LOG_END_SECS = 20.0
 """How long an engine may take to give the rest of the log of a container that is over."""
 _ENGINE_ENDS = frozenset({137, 143, 255})
 """Exit codes of programs that an engine ends, or loses sight of, when it goes down itself."""
-_NOT_FOUND = frozenset({126, 127})
+_NOT_FOUND = frozenset({1, 126, 127})
 _FILE_TOO_LARGE = 128 + signal.SIGXFSZ
-_INIT_FAILED = re.compile(r"\[FATAL +tini|.*catatonit: failed to exec")
+_INIT_FAILED = re.compile(r"\[FATAL +tini|ERROR \(catatonit:\d+\): failed to exec")
 """What an engine's init process says when there is no such program."""
 
 
@@ -59,6 +60,7 @@ class ContainerJob:
         self._ran_out_of_memory = False
         self._engine_was_gone = False
         self._noted: ExitCause | None = None
+        self._memory = MemoryWatch(self.ran_out_of_memory)
 
     async def look(self) -> Mapping[str, Any]:
         """The engine's view of the container. Raises EngineRefused when it is gone."""
@@ -66,6 +68,11 @@ class ContainerJob:
         for network in seen["NetworkSettings"]["Networks"].values():
             self.address = network.get("IPAddress") or None
         return seen
+
+    def watch_memory(self, state: Mapping[str, Any]) -> None:
+        """For an engine that does not tell of kills. The container's first process must be there, or over."""
+        if state["Pid"]:
+            self._memory.begin(int(state["Pid"]), self.container_id)
 
     async def run(self, started_at_millis: int) -> Exit:
         """Follow a started container to its end. Every step is done again when the engine goes away meanwhile."""
@@ -85,7 +92,7 @@ class ContainerJob:
             for task in (measuring, weighing, copying):
                 task.cancel()
             await asyncio.gather(measuring, weighing, copying, return_exceptions=True)
-            self._let_go()
+            self.let_go()
         return end
 
     async def end_by(self, cause: ExitCause, *, grace_secs: float = 0) -> None:
@@ -105,14 +112,18 @@ class ContainerJob:
 
     def ran_out_of_memory(self) -> None:
         """The kernel has killed a process of it: so end the others."""
-        self._ran_out_of_memory = True
-        self._kill_later(ExitCause.OUT_OF_MEMORY)
+        if not self._ran_out_of_memory:
+            self._ran_out_of_memory = True
+            self._kill_later(ExitCause.OUT_OF_MEMORY)
 
     def _count_down(self, started_at_millis: int) -> None:
         """The timeout counts from the start. What no server was there to enforce is done now."""
         if self.record.timeout_secs is None:
             return
-        left = self.record.timeout_secs - (now_millis() - started_at_millis) / 1000
+        # The engine's clock is not ours, and both may have been set since.
+        noted = self._folder.started()
+        passed = noted.passed_millis() if noted else now_millis() - started_at_millis
+        left = self.record.timeout_secs - passed / 1000
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(max(left, 0), self._kill_later, ExitCause.TIMEOUT))
 
@@ -127,14 +138,23 @@ class ContainerJob:
             try:
                 await self._engine.ask("POST", path, params={"signal": name})
             except (EngineGone, EngineRefused) as error:
-                if isinstance(error, EngineRefused) and (error.is_missing or error.is_conflict):
-                    return  # it is over
+                if isinstance(error, EngineRefused) and await self._is_over(error):
+                    return
                 if secs is None:
                     log.error("container.not_killed", job_id=self.record.job_id, error=str(error))
                     return
                 await asyncio.sleep(secs)
             else:
                 return
+
+    async def _is_over(self, refusal: EngineRefused) -> bool:
+        """Docker refuses to signal what is over by a status of its own, Podman in words only."""
+        if refusal.is_missing or refusal.is_conflict:
+            return True
+        try:
+            return not (await self.look())["State"]["Running"]
+        except (EngineGone, EngineRefused):
+            return False
 
     async def _until_over(self) -> Mapping[str, Any] | None:
         """The container's last state; None when it is gone."""
@@ -218,7 +238,7 @@ class ContainerJob:
         cause = self._cause(state, code)
         detail = "the container engine went down" if cause is ExitCause.LOST else ""
         if cause is ExitCause.EXITED and code in _NOT_FOUND and _INIT_FAILED.match(last_line):
-            cause, detail = ExitCause.NOT_STARTED, last_line
+            cause, detail = ExitCause.NOT_STARTED, f"{self.record.program}: {last_line}"
         finished = max(millis_of(state["FinishedAt"]), started_at_millis)
         return Exit(cause, code, started_at_millis, finished, stats=stats, detail=detail)
 
@@ -244,7 +264,9 @@ class ContainerJob:
             return f"The job reached its timeout of {self.record.timeout_secs:g} s, stopping it."
         return ""
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Look no more at it. It goes on."""
+        self._memory.end()
         for timer in self._timers:
             timer.cancel()
         for task in self._killing:
@@ -253,11 +275,5 @@ class ContainerJob:
 
 def millis_of(text: str) -> int:
     """The engine's time in milliseconds; now for a moment that it does not know."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    try:
-        moment = datetime.fromisoformat(f"{whole}+00:00")
-    except ValueError:
-        return now_millis()
-    if moment.year < 2000:
-        return now_millis()
-    return int(moment.timestamp()) * 1000 + int(fraction.ljust(3, "0")[:3] or 0)
+    known = moment(text)
+    return known.millis if known else now_millis()

@@ -17,6 +17,7 @@ from typing import Any
 
 from callboard.executors.docker.container import INSTANCE_LABEL
 from callboard.executors.docker.engine import Engine, EngineRefused, path_of
+from callboard.executors.launcher import network_bridge as bridges
 from callboard.executors.launcher import network_firewall as firewall
 from callboard.executors.launcher import network_resolver as resolver
 from callboard.executors.launcher.network_registry import Claim
@@ -41,9 +42,13 @@ def network_name(instance: str) -> str:
 
 
 async def open_network(
-    engine: Engine, instance: str, *, api_port: int, allow_local: bool
+    engine: Engine, instance: str, *, api_port: int, allow_local: bool, makes_bridge: bool = False
 ) -> JobNetwork:
-    """Make the network unless it is there, and load the rules anew. Raises EngineGone, EngineRefused."""
+    """Make the network unless it is there, and load the rules anew. Raises EngineGone, EngineRefused.
+
+    `makes_bridge` is for an engine of this machine that makes it only with the first container: there would be no
+    address to listen on before.
+    """
     name = network_name(instance)
     subnet, gateway = _addresses(await _made(engine, name, instance))
     claim = Claim(instance, subnet, _NO_LOCK)
@@ -51,6 +56,8 @@ async def open_network(
         why = f"the engine gave the bridge the unusual address {gateway}"
         return JobNetwork(name, gateway, BARE, (_unguarded(why),))
     try:
+        if makes_bridge:
+            await asyncio.to_thread(_make_bridge, claim)
         await asyncio.to_thread(_guard, claim, api_port=api_port, allow_local=allow_local)
     except OSError as error:
         return JobNetwork(name, gateway, BARE, (_unguarded(str(error)),))
@@ -98,6 +105,12 @@ def _addresses(network: Mapping[str, Any]) -> tuple[IPv4Network, str]:
     raise EngineRefused(500, f"the network {network['Name']} has no IPv4 addresses")
 
 
+def _make_bridge(claim: Claim) -> None:
+    """Unless it is there. The engine takes it, and takes it away with the network. Raises OSError."""
+    if claim.bridge not in (name for _, name in socket.if_nameindex()):
+        bridges.create_bridge(claim, mtu=bridges.read_host_routes().mtu, route_localnet=False)
+
+
 def _guard(claim: Claim, *, api_port: int, allow_local: bool) -> None:
     """Raises OSError when this process may not."""
     if shutil.which("nft") is None:
@@ -120,8 +133,7 @@ def _unguard(claim: Claim) -> None:
     if shutil.which("nft") is None:
         return
     with suppress(OSError):
-        firewall.withdraw_from_other_firewalls(claim)
-        firewall.remove(claim)
+        bridges.remove_bridge(claim)
 
 
 def _notes() -> list[str]:

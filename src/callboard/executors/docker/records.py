@@ -1,6 +1,7 @@
 """What is kept of each job on disk: what it needs to be found again, why it was ended, and how it ended.
 
 jobs/<job_id>/job.json    written before its container is created; its secrets are in it, so nobody else may read
+jobs/<job_id>/started     that its container was about to be started, and when
 jobs/<job_id>/cause       why the executor ends it, written before it does
 jobs/<job_id>/cursor      how far its log has been copied
 jobs/<job_id>/exit.json   written whole and synced before anybody is told of the end
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from callboard.core.clock import Mark, mark
 from callboard.executors.base import Exit, ExitCause, LaunchSpec
 from callboard.executors.launcher import protocol
 from callboard.executors.launcher.records import sync
@@ -35,6 +37,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     noted_at_millis: int
     disk_mbytes: int = 0
     """What is held to by looking; 0 where the engine does it."""
+    program: str = ""
 
     @classmethod
     def of(cls, spec: LaunchSpec, *, weigh: bool) -> "JobRecord":
@@ -47,6 +50,7 @@ class JobRecord(msgspec.Struct, frozen=True):
             spec.secrets,
             now_millis(),
             spec.disk_mbytes if weigh else 0,
+            spec.argv[0],
         )
 
 
@@ -71,10 +75,16 @@ class JobFolder:
 
     def note_start(self) -> None:
         """Before the container is started: without this note, one that is not there never was."""
-        self._write("started", b"")
+        self._write("started", msgspec.json.encode(mark()))
 
     def was_started(self) -> bool:
         return (self.path / "started").exists()
+
+    def started(self) -> Mark | None:
+        try:
+            return msgspec.json.decode((self.path / "started").read_bytes(), type=Mark)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def note_cause(self, cause: ExitCause) -> None:
         """The first one counts."""

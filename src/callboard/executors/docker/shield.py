@@ -1,14 +1,26 @@
 """What an engine holds containers to, in the words of the other executors, and what it cannot."""
 
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from callboard.executors.docker.container import BINARY_LOG, JSON_LOG
 from callboard.executors.docker.engine import Engine, EngineRefused
 
 _OLDEST = (1, 41)
+_MOST, _MOST_PROCESSES = 1024 * 1024, Path("/proc/sys/kernel/pid_max")
 _LIMITING_DRIVERS = frozenset({"btrfs", "zfs", "devicemapper"})
+
+
+@dataclass(frozen=True)
+class Podman:
+    """What its answers do not tell: in form they are Docker's."""
+
+    is_rootless: bool
+    limits: Mapping[str, int]
+    """Kernel limits that it would set too high, by their names."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +29,7 @@ class Shield:
     notes: tuple[str, ...]
     can_limit_disk: bool
     log_driver: str
+    podman: Podman | None
 
 
 async def shield_of(engine: Engine) -> Shield:
@@ -43,7 +56,25 @@ async def shield_of(engine: Engine) -> Shield:
     }
     plugins: Mapping[str, list[str] | None] = info.get("Plugins") or {}
     log_driver = BINARY_LOG if BINARY_LOG in (plugins.get("Log") or ()) else JSON_LOG
-    return Shield(rungs, tuple(_notes(info)), can_limit_disk, log_driver)
+    return Shield(rungs, tuple(_notes(info)), can_limit_disk, log_driver, _podman(version, info))
+
+
+def _podman(version: Mapping[str, Any], info: Mapping[str, Any]) -> Podman | None:
+    parts: list[Mapping[str, Any]] = version.get("Components") or []
+    if all(part.get("Name") != "Podman Engine" for part in parts):
+        return None
+    return Podman(bool(info.get("Rootless")), _own_limits())
+
+
+def _own_limits() -> dict[str, int]:
+    """Where a container has limits of its own, Podman forgets its settings, and gives more than it has itself."""
+    processes = min(_hard(resource.RLIMIT_NPROC), int(_MOST_PROCESSES.read_text()))
+    return {"nofile": _hard(resource.RLIMIT_NOFILE), "nproc": processes}
+
+
+def _hard(limit: int) -> int:
+    most = resource.getrlimit(limit)[1]
+    return _MOST if most == resource.RLIM_INFINITY else min(most, _MOST)
 
 
 def _can_limit_disk(info: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ class _Hierarchy:
     controllers: frozenset[str]
     root: Path
     own: Path
-    """The folder this process is in."""
+    """The folder the process is in that is asked about."""
     version: int
 
 
@@ -47,6 +47,20 @@ def find_places(name: str) -> dict[str, Place]:
                 for base in _made(hierarchy.own / name):
                     places[role] = Place(base, 1)
     return places
+
+
+def places_of(pid: int, controller: str) -> list[Place]:
+    """The folder by which a process is controlled, and those around it, outermost first; none if it is over."""
+    try:
+        mounted = _mounted(str(pid))
+        for one in mounted:
+            version_2 = one.root / "cgroup.controllers" if one.version == 2 else None
+            here = version_2.read_text().split() if version_2 else one.controllers
+            if controller in here:
+                return [Place(path, one.version) for path in (*reversed(one.own.parents), one.own)]
+    except OSError:
+        pass
+    return []
 
 
 def write(path: Path, text: str) -> None:
@@ -130,8 +144,8 @@ def _made(folder: Path) -> list[Path]:
     return [folder]
 
 
-def _mounted() -> list[_Hierarchy]:
-    paths = _own_paths()
+def _mounted(pid: str = "self") -> list[_Hierarchy]:
+    paths = _paths(pid)
     found = [
         _hierarchy(line, paths) for line in Path("/proc/self/mountinfo").read_text().splitlines()
     ]
@@ -154,10 +168,10 @@ def _hierarchy(line: str, paths: dict[str, str]) -> _Hierarchy | None:
     return _Hierarchy(names, Path(point), own, 1 if kind == "cgroup" else 2)
 
 
-def _own_paths() -> dict[str, str]:
-    """Our group's path by version 1 controller; version 2's is under the empty name."""
+def _paths(pid: str) -> dict[str, str]:
+    """The group's path by version 1 controller; version 2's is under the empty name."""
     paths: dict[str, str] = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         paths |= dict.fromkeys(names.split(","), path)
     return paths
