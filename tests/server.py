@@ -206,14 +206,14 @@ class Client:
         ) as response:
             return Reply(response.status, response.headers.copy(), await response.read())
 
-    async def until_logged(self, job_id: str, text: str) -> None:
-        """Return once the run or build has printed the text; its log is followed, not polled."""
+    async def until_logged(self, job_id: str, text: str, *, times: int = 1) -> None:
+        """Return once the run or build has printed the text so often; its log is followed, not polled."""
         assert self._session is not None
         url = f"{self.url}/v2/logs/{job_id}?stream=1"
         headers = {"Authorization": f"Bearer {self.token}"}
         async with self._session.get(url, headers=headers) as response:
             seen = b""
-            while text.encode() not in seen:
+            while seen.count(text.encode()) < times:
                 chunk = await response.content.readany()
                 assert chunk, f"the log ended without {text!r}: {seen.decode()}"
                 seen += chunk

@@ -12,9 +12,7 @@ _PROCESS = "callboard.executors.process:ProcessExecutor"
 
 STEPS = {
     "process": {"it is started": f"{_PROCESS}.start after"},
-    "process-namespaces": {"it is started": f"{_PROCESS}.start after"},
     "docker": {
-        "its container is made": f"{_DOCKER}.containers:Containers.create after",
         "its start is noted": f"{_DOCKER}.records:JobFolder.note_start after",
         "its container is started": f"{_DOCKER}.containers:Containers.start after",
         "its log is half written": f"{_DOCKER}.follower:Cursor.save after",

@@ -261,9 +261,7 @@ async def test_a_reboot_starts_one_more_program_after_a_death_when(stage: Stage,
     run_id = await stage.started(stage.sleeps)
     async with stage.server.dying_at(step):
         await cut_off(stage.api.post(f"/v2/actor-runs/{run_id}/reboot"))
-    async with asyncio.timeout(20):
-        while await stage.printed(run_id) != ["begun"] * 2:
-            await asyncio.sleep(0.05)
+    await stage.api.until_logged(run_id, "begun", times=2)
     run = (await stage.api.get(f"/v2/actor-runs/{run_id}")).data
     assert (run["status"], run["stats"]["rebootCount"]) == ("RUNNING", 1)
     await stage.abort(run_id)
