@@ -7,7 +7,7 @@ import pytest
 
 from callboard.executors.docker.cutting import EntryCutter
 from callboard.executors.docker.entries import Entry, EntryReader
-from callboard.executors.docker.follower import Cursor, Position
+from callboard.executors.docker.follower import Cursor, Position, Skipping
 from callboard.executors.docker.moments import moment
 from callboard.executors.launcher.logfile import timestamp
 
@@ -105,3 +105,21 @@ def test_the_log_tells_whether_the_lines_of_the_cursor_were_written(
 def test_a_broken_cursor_begins_anew(tmp_path: Path):
     (tmp_path / "cursor").write_text('{"log_b')
     assert Cursor(tmp_path / "cursor", tmp_path / "a.log").load() == Position()
+
+
+@pytest.mark.parametrize(
+    "seconds", [(1, 2, 2, 3, 4), (1, 5, 5, 2, 2, 3, 5, 5, 6, 7), (3, 2, 1, 1)], ids=str
+)
+def test_reading_goes_on_after_any_entry_also_when_the_clock_was_set_back(seconds: tuple[int, ...]):
+    stamps = [f"2026-01-02T03:04:0{second}.000000000Z" for second in seconds]
+    entries = [Entry(1, stamp, str(n).encode()) for n, stamp in enumerate(stamps)]
+    position = Position()
+    for read, entry in enumerate(entries, 1):
+        position = position.after(entry)
+        now = moment(entry.stamp)
+        assert now is not None
+        for asked in (position.going_on(now.secs), position.going_on(now.secs - 86_400)):
+            skipping = Skipping(asked)
+            offered = [entry for entry in entries if entry.stamp >= asked.stamp]
+            rest = [entry for entry in offered if skipping.is_new(entry)]
+            assert rest == [one for one in entries[read:] if one.stamp >= asked.stamp]

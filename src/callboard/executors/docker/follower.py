@@ -6,8 +6,9 @@ the log was then, so that the log itself tells whether those lines were written.
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,38 @@ from callboard.executors.launcher.logfile import LogFile, timestamp
 
 _CHUNK_BYTES = 128 * 1024
 _TAIL_BYTES = 400
+_CLOCKS_DIFFER_SECS = 60.0
+"""An engine elsewhere has a clock of its own."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """After the entry number `count` of those with this stamp; at the start when there is none."""
+    """After the entry number `count` of those with this stamp, which is the newest; of all when there is none."""
 
     stamp: str = ""
     count: int = 0
+    newest: str = ""
+    total: int = 0
+    """How many have been read."""
 
     def after(self, entry: Entry) -> "Position":
-        return Position(entry.stamp, self.count + 1 if entry.stamp == self.stamp else 1)
+        total = self.total + 1
+        if entry.stamp > self.newest:
+            return Position(entry.stamp, 1, entry.stamp, total)
+        if entry.stamp == self.stamp:
+            return Position(self.stamp, self.count + 1, self.newest, total)
+        return self._of_all(
+            total
+        )  # the engine's clock was set back: its times do not tell what was read
+
+    def going_on(self, now_secs: float) -> "Position":
+        """From where to read on. A time that is still to come is one of before the clock was set back."""
+        at = moment(self.stamp)
+        is_past = at is None or at.secs <= now_secs + _CLOCKS_DIFFER_SECS
+        return self if is_past else self._of_all(self.total)
+
+    def _of_all(self, total: int) -> "Position":
+        return Position("", total, self.newest, total)
 
 
 class Cursor:
@@ -50,8 +72,8 @@ class Cursor:
         """To be followed at once by the writing of the lines between the two."""
         saved = {
             "log_bytes": log_bytes,
-            "before": [before.stamp, before.count],
-            "after": [after.stamp, after.count],
+            "before": astuple(before),
+            "after": astuple(after),
         }
         fresh = self._path.with_name("cursor.new")
         fresh.write_text(json.dumps(saved))
@@ -91,8 +113,9 @@ class Follower:
         await self._copy(engine, container_id, {"follow": "0"})
 
     async def _copy(self, engine: Engine, container_id: str, params: dict[str, str]) -> None:
+        self._read_to = self._read_to.going_on(time.time())
         which = {"stdout": "1", "stderr": "1", "timestamps": "1", "since": _since(self._read_to)}
-        reader, seen = EntryReader(), _Skipping(self._read_to)
+        reader, seen = EntryReader(), Skipping(self._read_to)
         path = path_of("containers", container_id, "logs")
         async with engine.answer("GET", path, params={**which, **params}) as answer:
             async for data in engine.chunks(answer, _CHUNK_BYTES):
@@ -133,14 +156,14 @@ class Follower:
         self._grew()
 
 
-class _Skipping:
-    """`since` is inclusive: the entries of its own stamp that were read before come again."""
+class Skipping:
+    """Past the entries that were read before and come again: those of the very stamp that is asked for, or all."""
 
     def __init__(self, position: Position) -> None:
         self._stamp, self._left = position.stamp, position.count
 
     def is_new(self, entry: Entry) -> bool:
-        if self._left and entry.stamp == self._stamp:
+        if self._left and self._stamp in ("", entry.stamp):
             self._left -= 1
             return False
         return True
