@@ -1,7 +1,9 @@
 """Container engines of the tests' own: their images, containers and networks are gone when they are."""
 
 import os
+import re
 import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -17,6 +19,9 @@ _STOP_SECS = 60
 _PLACE, _PREFIX = Path("/tmp"), "callboard-engine-"
 """Names of sockets may not be long."""
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+_ISOLATION = re.compile(r"-A CNI-ISOLATION-STAGE-[12] -[io] (cb-[0-9a-f]{6}) ")
 
 
 class NoEngine(Exception):
@@ -53,10 +58,10 @@ class ContainerEngine(ABC):
     def start(self) -> Self:
         """Raises NoEngine."""
         program = shutil.which(self.program, path=_PATH)
-        if program is None:
-            raise NoEngine(f"{self.program} is not installed")
-        if os.geteuid() != 0:
-            raise NoEngine(f"{self.program} needs root for what is tested")
+        if program is None or os.geteuid() != 0:
+            self._folder.rmdir()
+            why = "needs root for what is tested" if program else "is not installed"
+            raise NoEngine(f"{self.program} {why}")
         for left in _PLACE.glob(f"{_PREFIX}*"):
             _clear_after_the_dead(left)
         # In memory: images are many small files, which are there for minutes only.
@@ -135,6 +140,7 @@ class Podman(ContainerEngine):
             _PODMAN_SETTINGS.format(files=resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         )
         self.environment["CONTAINERS_CONF"] = str(settings)
+        self.environment["TMPDIR"] = str(self.memory)  # where it leaves parts of images
         return [*self._own(), "system", "service", "--time=0", self.url]
 
     def stop(self) -> None:
@@ -143,6 +149,7 @@ class Podman(ContainerEngine):
             argv = (self.program, *self._own(), *command)
             subprocess.run(argv, env=self.environment, check=False, capture_output=True)
         super().stop()
+        _forget_bridges()
 
     def _own(self) -> list[str]:
         return [
@@ -160,6 +167,19 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 """For a machine without systemd, on which not even root may raise its limits."""
+
+
+def _forget_bridges() -> None:
+    """The plugins for networks leave a few rules, and a folder, of each that is gone."""
+    rules = subprocess.run(["iptables", "-S"], check=False, capture_output=True, text=True).stdout
+    links = {name for _, name in socket.if_nameindex()}
+    for rule in rules.splitlines():
+        bridge = _ISOLATION.match(rule)
+        if bridge is not None and bridge[1] not in links:
+            _run("iptables", "-w", "-D", *shlex.split(rule.removeprefix("-A ")))
+    for folder in Path("/var/lib/cni/networks").glob("callboard-*"):
+        if folder.name.replace("callboard", "cb") not in links:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(*argv: str) -> None:

@@ -22,28 +22,16 @@ def make_executor(podman: ContainerEngine, podman_python_image: str, api_port: i
     )
 
 
-@pytest.fixture(scope="session")
-def dockerd(podman: ContainerEngine) -> ContainerEngine:
-    return podman
-
-
 # The tests themselves, of the parts in which engines differ. They find theirs in fixtures, which are others here.
 SAME = [
-    beyond.test_a_container_that_somebody_removes_makes_a_lost_job,
-    beyond.test_a_forgotten_jobs_container_is_removed,
     beyond.test_a_job_reaches_the_api_and_nothing_else_near_it,
     beyond.test_a_job_runs_without_rights_to_gain_or_keep,
-    beyond.test_a_job_that_keeps_too_many_files_is_stopped,
     beyond.test_an_image_that_is_gone_is_said_to_be_the_reason,
     beyond.test_what_is_printed_without_a_server_is_in_the_log_once_one_is_back,
-    promises.test_a_daemon_dies_with_the_job_that_left_it,
-    promises.test_a_fork_bomb_stays_within_its_bounds,
     promises.test_a_job_has_exactly_the_environment_it_was_given,
     promises.test_a_job_over_its_memory_is_killed_whole_and_its_log_says_so,
     promises.test_a_job_past_its_timeout_is_killed_and_its_log_says_so,
-    promises.test_a_later_server_learns_how_a_job_ended,
     promises.test_a_program_that_does_not_exist_is_not_started,
-    promises.test_a_program_that_ignores_being_asked_is_killed_after_the_grace,
     promises.test_a_running_job_is_measured,
     promises.test_binary_output_and_endless_lines_are_kept,
     promises.test_starting_a_job_twice_runs_it_once,
@@ -51,4 +39,4 @@ SAME = [
     promises.test_stopping_twice_and_after_the_end_is_harmless,
     promises.test_what_a_job_writes_to_an_overlay_is_its_own_and_thrown_away,
 ]
-globals().update((test.__name__, test) for test in SAME)
+globals().update({test.__name__: test for test in SAME})

@@ -6,8 +6,9 @@ from typing import cast
 
 import msgspec
 
-_STEP = re.compile(r"Step (\d+/\d+) : (.*)", re.DOTALL)
-_EXIT_CODE = re.compile(r"returned a non-zero code: (\d+)$")
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?S(?:tep|TEP) (\d+/\d+) ?: (.*)", re.DOTALL)
+_EXIT_CODE = re.compile(r"(?:returned a non-zero code:|while running runtime: exit status) (\d+)$")
+"""In the words of Docker, and of Podman."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 

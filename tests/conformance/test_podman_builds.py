@@ -1,0 +1,42 @@
+"""Podman's socket in place of Docker's: what builders promise."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from callboard.builders.base import Builder
+from tests.engines import ContainerEngine
+
+from . import test_builders as promises
+from .conftest import Stage
+
+pytestmark = pytest.mark.xdist_group("podman")
+
+
+@pytest.fixture(scope="session")
+def dockerd(podman: ContainerEngine) -> ContainerEngine:
+    return podman
+
+
+@pytest.fixture(scope="session")
+def python_image(podman_python_image: str) -> str:
+    return podman_python_image
+
+
+@pytest.fixture
+def workshop(
+    containers: tuple[Stage, Builder], stage: Stage, build_cache: Path, tmp_path: Path
+) -> promises.Workshop:
+    runs, builder = containers
+    return promises.Workshop(builder, stage, replace(runs, work=tmp_path), build_cache)
+
+
+# The tests themselves, and their other fixtures.
+SAME = (
+    *("build_cache", "containers", "make_executor"),
+    "test_building_again_without_changes_repeats_no_step",
+    "test_a_failing_step_fails_the_build_in_the_tools_own_words",
+    "test_removing_a_build_leaves_nothing_and_can_be_repeated",
+)
+globals().update({name: getattr(promises, name) for name in SAME})
