@@ -1,9 +1,11 @@
 """What the Docker executor promises beyond the contract: networks, engines that go away, leftovers."""
 
 import asyncio
+import io
 import os
 import signal
 import socket
+import tarfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,38 @@ async def test_a_job_that_keeps_too_many_files_is_stopped(stage: Stage):
     end, log = await stage.run(small)
     assert end.cause is ExitCause.OUT_OF_DISK
     assert log[-1] == "ACTOR: Disk limit of 32 MB exceeded, the job was stopped."
+
+
+VOLUME = b"FROM %s\nUSER root\nRUN mkdir -m 777 /data\nVOLUME /data\n"
+
+
+async def volume_image(engine: Engine, base: str) -> str:
+    """An image that asks for a volume, which anybody may write to."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry, content = tarfile.TarInfo("Dockerfile"), VOLUME % base.encode()
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    params = {"t": "callboard/volume:latest", "networkmode": "none"}
+    async with engine.answer("POST", "/build", params=params, body=packed.getvalue()) as answer:
+        assert b'"aux"' in await answer.read()
+    return params["t"]
+
+
+async def test_files_in_a_volume_of_the_image_count_and_go_with_the_job(
+    stage: Stage, dockerd: ContainerEngine
+):
+    async with Engine(dockerd.url) as engine:
+        image = await volume_image(engine, stage.image or "")
+    spec = stage.spec("fills_disk.py", "files", "/data", memory_mbytes=1024, image=image)
+    small = SmallDisk(**{field.name: getattr(spec, field.name) for field in fields(spec)})
+    handle = await stage.executor.start(small)
+    assert (await stage.wait(handle)).cause is ExitCause.OUT_OF_DISK
+    assert (await asked(dockerd, "/volumes"))["Volumes"] != []
+    await stage.executor.forget(handle)
+    await stage.executor.close(stop_jobs=False)  # what is removed in the background has been
+    await stage.executor.open(stage.watcher)
+    assert not (await asked(dockerd, "/volumes"))["Volumes"]
 
 
 async def test_a_forgotten_jobs_container_is_removed(own_stage: Stage, dockerd: ContainerEngine):

@@ -22,10 +22,16 @@ def make_executor(podman: ContainerEngine, podman_python_image: str, api_port: i
     )
 
 
+@pytest.fixture(scope="session")
+def dockerd(podman: ContainerEngine) -> ContainerEngine:
+    return podman
+
+
 # The tests themselves, of the parts in which engines differ. They find theirs in fixtures, which are others here.
 SAME = [
     beyond.test_a_job_reaches_the_api_and_nothing_else_near_it,
     beyond.test_a_job_runs_without_rights_to_gain_or_keep,
+    beyond.test_files_in_a_volume_of_the_image_count_and_go_with_the_job,
     beyond.test_an_image_that_is_gone_is_said_to_be_the_reason,
     beyond.test_what_is_printed_without_a_server_is_in_the_log_once_one_is_back,
     promises.test_a_job_has_exactly_the_environment_it_was_given,

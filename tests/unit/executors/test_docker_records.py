@@ -30,7 +30,7 @@ def test_a_job_is_found_again_with_its_secrets_and_its_end(tmp_path: Path):
     folders = JobFolders(tmp_path / "docker")
     folders.open()
     folder = folders.folder("a-1")
-    folder.create(JobRecord.of(spec(secrets=("value",)), weigh=True))
+    folder.create(JobRecord.of(spec(secrets=("value",)), weighs=True))
     folder.note_cause(ExitCause.TIMEOUT)
     folder.note_cause(ExitCause.STOPPED)
     folder.save_exit(Exit(ExitCause.TIMEOUT, 137, 1, 2))

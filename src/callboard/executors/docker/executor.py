@@ -181,7 +181,7 @@ class DockerExecutor(Executor):
         folder = self._folders.folder(spec.job_id)
         try:
             await asyncio.to_thread(_begin_log, spec.log_path)
-            record = JobRecord.of(spec, weigh=not self._shield.can_limit_disk)
+            record = JobRecord.of(spec, weighs=not self._shield.can_limit_disk)
             await asyncio.to_thread(folder.create, record)
             container_id = await self._containers.create(spec, self._shield)
             job = self._job(folder, record, container_id)

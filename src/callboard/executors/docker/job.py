@@ -19,6 +19,7 @@ from callboard.executors.docker.follower import Follower
 from callboard.executors.docker.memory import MemoryWatch
 from callboard.executors.docker.moments import moment
 from callboard.executors.docker.records import JobFolder, JobRecord, now_millis
+from callboard.executors.docker.weighing import written_bytes
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class ContainerJob:
         self._ran_out_of_memory = False
         self._engine_was_gone = False
         self._noted: ExitCause | None = None
+        self._volumes: list[str] = []
         self._memory = MemoryWatch(self.ran_out_of_memory)
 
     async def look(self) -> Mapping[str, Any]:
@@ -67,6 +69,8 @@ class ContainerJob:
         seen = await self._engine.ask("GET", path_of("containers", self.container_id, "json"))
         for network in seen["NetworkSettings"]["Networks"].values():
             self.address = network.get("IPAddress") or None
+        mounts: list[Mapping[str, Any]] = seen.get("Mounts") or []
+        self._volumes = [mount["Source"] for mount in mounts if mount["Type"] == "volume"]
         return seen
 
     def watch_memory(self, state: Mapping[str, Any]) -> None:
@@ -217,12 +221,11 @@ class ContainerJob:
 
     async def _weigh(self) -> None:
         """Hold it to its disk space, where the engine does not: look what it has written now and then."""
-        path = path_of("containers", self.container_id, "json")
-        while self.record.disk_mbytes:
+        while self.record.weighs or self._volumes:
             await asyncio.sleep(_WEIGH_EVERY_SECS)
             with suppress(EngineGone, EngineRefused):
-                seen = await self._engine.ask("GET", path, params={"size": "1"})
-                if int(seen.get("SizeRw") or 0) > self.record.disk_mbytes * MIB:
+                written = await written_bytes(self._engine, self.container_id, self._volumes)
+                if written > self.record.disk_mbytes * MIB:
                     await self.end_by(ExitCause.OUT_OF_DISK)
 
     def _judged(
@@ -246,7 +249,7 @@ class ContainerJob:
         noted = self._noted or self._folder.cause()
         if noted is not None:
             return noted
-        if code == _FILE_TOO_LARGE and self.record.disk_mbytes:
+        if code == _FILE_TOO_LARGE:
             return ExitCause.OUT_OF_DISK
         if state.get("OOMKilled") or self._ran_out_of_memory:
             return ExitCause.OUT_OF_MEMORY

@@ -36,11 +36,12 @@ class JobRecord(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
     noted_at_millis: int
     disk_mbytes: int = 0
-    """What is held to by looking; 0 where the engine does it."""
+    weighs: bool = True
+    """Whether it is held to its disk space by looking, and not by the engine."""
     program: str = ""
 
     @classmethod
-    def of(cls, spec: LaunchSpec, *, weigh: bool) -> "JobRecord":
+    def of(cls, spec: LaunchSpec, *, weighs: bool) -> "JobRecord":
         return cls(
             spec.job_id,
             str(spec.log_path),
@@ -49,8 +50,9 @@ class JobRecord(msgspec.Struct, frozen=True):
             spec.timeout_secs,
             spec.secrets,
             now_millis(),
-            spec.disk_mbytes if weigh else 0,
-            spec.argv[0],
+            disk_mbytes=spec.disk_mbytes,
+            weighs=weighs,
+            program=spec.argv[0],
         )
 
 

@@ -1,5 +1,6 @@
 """What an engine holds containers to, in the words of the other executors, and what it cannot."""
 
+import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,9 @@ async def shield_of(engine: Engine) -> Shield:
     }
     plugins: Mapping[str, list[str] | None] = info.get("Plugins") or {}
     log_driver = BINARY_LOG if BINARY_LOG in (plugins.get("Log") or ()) else JSON_LOG
-    return Shield(rungs, tuple(_notes(info)), can_limit_disk, log_driver, _podman(version, info))
+    return Shield(
+        rungs, tuple(_notes(info, engine)), can_limit_disk, log_driver, _podman(version, info)
+    )
 
 
 def _podman(version: Mapping[str, Any], info: Mapping[str, Any]) -> Podman | None:
@@ -82,12 +85,17 @@ def _can_limit_disk(info: Mapping[str, Any]) -> bool:
     return info.get("Driver") in _LIMITING_DRIVERS
 
 
-def _notes(info: Mapping[str, Any]) -> list[str]:
+def _notes(info: Mapping[str, Any], engine: Engine) -> list[str]:
     notes: list[str] = []
     if not info.get("MemoryLimit"):
         notes.append("Memory of runs is not limited: the kernel has no memory control groups.")
     elif not info.get("SwapLimit", True):
         notes.append("Runs may swap beyond their memory limit: the kernel does not account swap.")
+    if not engine.is_here or not os.access(info["DockerRootDir"], os.R_OK | os.X_OK):
+        notes.append(
+            "What runs write to volumes of their images counts for no disk limit: "
+            "this process does not see the engine's folder."
+        )
     if not _has_seccomp(info):
         notes.append("System calls of runs are not filtered: the engine has no seccomp.")
     return notes
