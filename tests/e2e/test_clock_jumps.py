@@ -188,8 +188,7 @@ async def test_a_build_takes_as_long_as_it_takes(stage: Stage, days: int):
     assert 0 < build["stats"]["runTimeSecs"] < 60
 
 
-async def test_the_lists_have_what_was_started_later(stage: Stage):
-    """By the time of their start as the clock told it, which is all that clients see."""
+async def test_lists_are_in_the_order_of_the_times_that_they_show(stage: Stage):
     before = await stage.started(stage.counts)
     stage.jump(-1)
     after = await stage.started(stage.counts)

@@ -5,9 +5,11 @@ row. After a crash the schedule is still due, and only what is not noted there i
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +24,7 @@ from callboard.runs.model import Run
 from callboard.schedules import repository
 from callboard.schedules.actions import ActionStarter
 from callboard.schedules.cron import next_after
+from callboard.schedules.errors import CronExpressionInvalid
 from callboard.schedules.model import LogEntry, MissedPolicy, Schedule
 from callboard.schedules.service import SCHEDULES
 
@@ -106,7 +109,8 @@ class Ticker:
     async def _reason_to_skip(self, invocation: _Invocation) -> str | None:
         is_missed = clock.now() - invocation.at > MISSED_AFTER
         if is_missed and self._missed is MissedPolicy.SKIP:
-            return f"The schedule was due at {iso(invocation.at)}, when the server was not running."
+            at = iso(invocation.at)
+            return f"Not invoked at {at}: the server was not running then, or its clock was behind."
         if not invocation.schedule.is_exclusive:
             return None
         active = await self._db.read(lambda tx: _first_unfinished(tx, invocation.earlier_run_ids))
@@ -189,9 +193,11 @@ def _find_sooner(tx: Connection) -> None:
     for schedule in repository.waiting(tx, after=now):
         last = schedule.last_run_at
         previous = None if last is None or last > now else last
-        due_at = next_after(schedule.cron_expression, schedule.timezone, now, previous=previous)
-        if schedule.next_run_at is not None and due_at < schedule.next_run_at:
-            repository.change(tx, schedule.id, next_run_at=due_at)
+        # One whose time cannot be told must not keep the others from theirs.
+        with suppress(CronExpressionInvalid, ZoneInfoNotFoundError):
+            due_at = next_after(schedule.cron_expression, schedule.timezone, now, previous=previous)
+            if schedule.next_run_at is not None and due_at < schedule.next_run_at:
+                repository.change(tx, schedule.id, next_run_at=due_at)
 
 
 def _first_unfinished(tx: Connection, run_ids: list[str]) -> str | None:
