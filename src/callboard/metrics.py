@@ -64,14 +64,22 @@ class Metrics:
                 await app(scope, receive, send)
                 return
             begun = time.perf_counter()
+            answered: tuple[float, int] | None = None
 
-            async def counted(message: Message) -> None:
+            async def timed(message: Message) -> None:
+                nonlocal answered
                 if message["type"] == "http.response.start":
-                    self._seconds.observe(time.perf_counter() - begun)
-                    method = scope["method"] if scope["method"] in _METHODS else "other"
-                    self._requests.labels(method, message["status"]).inc()
+                    answered = time.perf_counter() - begun, message["status"]
                 await send(message)
 
-            await app(scope, receive, counted)
+            try:
+                await app(scope, receive, timed)
+            finally:
+                if answered is not None:  # counted when the client has its answer
+                    self._count(scope["method"], *answered)
 
         return watched
+
+    def _count(self, method: str, secs: float, status: int) -> None:
+        self._seconds.observe(secs)
+        self._requests.labels(method if method in _METHODS else "other", status).inc()

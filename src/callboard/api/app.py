@@ -79,8 +79,8 @@ class Api:
         method = request.method
         if method == "OPTIONS":
             return _options(self._router.methods(path), request)
-        if method == "GET" and (override := request.query_params.get("method")):
-            method = override.upper()
+        if method == "GET" and request.scope["query_string"]:
+            method = (request.query_params.get("method") or method).upper()
         route, params = self._router.find(method, path)
         try:
             response = await self._answer(request, route, params)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 from starlette.datastructures import URL
@@ -28,10 +28,13 @@ class Call:
     def __init__(self, request: Request, params: dict[str, str], caller: Caller | None) -> None:
         self.request = request
         self.params = params
-        self.query = Query(request.query_params)
         self.caller = caller
         self.readable_ids: set[str] = set()
         """Storages that the path itself entitles to read, such as those of a run open to anyone."""
+
+    @cached_property
+    def query(self) -> Query:
+        return Query(self.request.query_params)
 
     @property
     def user(self) -> Caller:

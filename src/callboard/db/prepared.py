@@ -53,6 +53,14 @@ def bound(names: Iterable[str]) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
+def toolkit_error(tx: Connection, sql: str, error: Exception) -> BaseException:
+    """What the toolkit would have made of an error of its driver, without values."""
+    driver: Any = tx.dialect.dbapi
+    return DBAPIError.instance(
+        sql, None, error, driver.Error, hide_parameters=True, dialect=tx.dialect
+    )
+
+
 class Prepared:
     """One statement. Its parameters are its `bindparam`s by name; of an insert without values, all its columns."""
 
@@ -94,9 +102,7 @@ class Prepared:
         try:
             yield cursor
         except driver.Error as error:
-            raise DBAPIError.instance(
-                plan.sql, None, error, driver.Error, hide_parameters=True, dialect=tx.dialect
-            ) from error
+            raise toolkit_error(tx, plan.sql, error) from error
         finally:
             cursor.close()
 

@@ -7,6 +7,7 @@ is under way goes into the next one together, so a disk flush serves many caller
 import asyncio
 import os
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from callboard.db.base import Database, Unit
 from callboard.db.migrate import upgrade
+from callboard.db.prepared import toolkit_error
 
 T = TypeVar("T")
 GROUP_MAX = 256
@@ -240,13 +242,13 @@ def _engine(path: Path, *, begin: str, size: int, is_read_only: bool = False) ->
         cursor.close()
 
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    def start_look(connection: Connection) -> None:
-        # Past the toolkit: this is an eighth of what a short look costs. It cannot fail as the start of a write can.
+        # Past the toolkit: this is an eighth of what a short look costs.
         driver: Any = connection.connection.dbapi_connection
-        driver.execute(begin)
+        try:
+            driver.execute(begin)
+        except sqlite3.Error as error:
+            raise toolkit_error(connection, begin, error) from error
 
     event.listen(engine, "connect", configure)
-    event.listen(engine, "begin", start_look if is_read_only else start)
+    event.listen(engine, "begin", start)
     return engine

@@ -26,6 +26,10 @@ class Kind(Enum):
     """A label of a host name, which may be any of the others."""
 
 
+_BY_PATH = (Kind.RUN, Kind.ACTOR, Kind.TASK)
+_PATHS = tuple(kind.value for kind in _BY_PATH)
+
+
 @dataclass(frozen=True)
 class Place:
     """`ref` names it. `prefix` is the part of the path that is ours; without one, the host is the Actor's own."""
@@ -71,7 +75,9 @@ def _has_port(host: str) -> bool:
 
 
 def _of_path(path: str) -> Place | None:
-    for kind in (Kind.RUN, Kind.ACTOR, Kind.TASK):
+    if not path.startswith(_PATHS):
+        return None
+    for kind in _BY_PATH:
         if path.startswith(kind.value):
             ref = path[len(kind.value) :].partition("/")[0]
             return Place(kind, unquote(ref), kind.value + ref) if ref else None

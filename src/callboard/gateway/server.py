@@ -24,12 +24,17 @@ class Gateway:
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = _head(scope) if scope["type"] == "http" else None
-        place = self._doors.place_of(head.host, head.path) if head else None
-        if head is None or place is None:
+        place = self._place_of(scope) if scope["type"] == "http" else None
+        if place is None:
             await self._api(scope, receive, send)
         else:
-            await _Visit(self._doors, place, head).serve(scope, receive, send)
+            await _Visit(self._doors, place, _head(scope)).serve(scope, receive, send)
+
+    def _place_of(self, scope: Scope) -> Place | None:
+        """Asked for each call of the API, too, so it looks at nothing that it need not."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        path: bytes = scope["raw_path"].partition(b"?")[0]
+        return self._doors.place_of(host.decode("latin-1"), path.decode("latin-1"))
 
 
 class _Visit:
