@@ -39,6 +39,11 @@ class Slot:
                 self.pid = spawn_waiting(
                     joins, netns_path or None, control=control, output=output, status=status
                 )
+        except OSError:
+            for fd in (self.output_fd, self.status_fd):
+                os.close(fd)
+            self.leave()
+            raise
         finally:
             for fd in (control, output, status):
                 os.close(fd)
