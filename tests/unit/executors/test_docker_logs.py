@@ -1,13 +1,20 @@
 """A container's log becomes ours: whole lines, each once, whatever arrives when and whoever is killed in between."""
 
+import asyncio
+import contextlib
+import os
+import select
 import struct
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from callboard.executors.docker.cutting import EntryCutter
+from callboard.executors.docker.engine import Engine
 from callboard.executors.docker.entries import Entry, EntryReader
-from callboard.executors.docker.follower import Cursor, Position, Skipping
+from callboard.executors.docker.follower import Cursor, Follower, Position, Skipping
 from callboard.executors.docker.moments import moment
 from callboard.executors.launcher.logfile import timestamp
 
@@ -72,6 +79,61 @@ def test_an_engines_times_are_read_in_its_own_zone(text: str):
     at = moment(text)
     assert at is not None
     assert (at.whole_secs, at.millis) == (1_767_323_045, 1_767_323_045_250)
+
+
+def test_times_of_entries_are_in_utc_and_of_one_length():
+    stamps = ["2026-01-02T05:04:05.25+02:00", "2026-01-02T03:04:05.3Z", "2026-01-02T04:04:06+01:00"]
+    frames = b"".join(frame(1, f"{stamp} text\n".encode()) for stamp in stamps)
+    entries = [entry.stamp for entry in EntryReader().feed(frames)]
+    assert entries == sorted(entries)
+    assert entries[0] == "2026-01-02T03:04:05.250000000Z"
+    assert entries[2] == "2026-01-02T03:04:06Z"
+
+
+@contextlib.asynccontextmanager
+async def engine_with_log(log: bytes, folder: Path) -> AsyncGenerator[Engine]:
+    """What an engine says when it is asked for a log, again and again the same."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=log)
+
+    app = web.Application()
+    app.router.add_get("/{version}/containers/{id}/logs", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(folder / "engine.sock")).start()
+    async with Engine(f"unix://{folder}/engine.sock") as engine:
+        yield engine
+    await runner.cleanup()
+
+
+async def test_a_log_that_takes_no_more_holds_up_nothing_else_and_loses_nothing(tmp_path: Path):
+    lines = [f"line {number} {'x' * 1000}\n" for number in range(400)]
+    log = b"".join(frame(1, f"{AT} {line}".encode()) for line in lines)
+    os.mkfifo(tmp_path / "log")  # takes 64 KB, until somebody reads
+    reading = os.open(tmp_path / "log", os.O_RDWR)
+    grown = asyncio.Event()
+    follower = await asyncio.to_thread(Follower, tmp_path, tmp_path / "log", (), grown.set)
+    async with engine_with_log(log, tmp_path) as engine:
+        following = asyncio.create_task(follower.follow(engine, "c"))
+        await asyncio.to_thread(select.select, [reading], [], [])
+        following.cancel()
+        await asyncio.wait([following])
+        taking = asyncio.create_task(asyncio.to_thread(taken, reading, len(lines)))
+        await follower.catch_up(engine, "c")
+        await follower.close()
+    assert await taking == [f"2026-01-02T03:04:05.000Z {line}".encode() for line in lines]
+    assert select.select([reading], [], [], 0)[0] == []
+    assert grown.is_set()
+    os.close(reading)
+
+
+def taken(descriptor: int, count: int) -> list[bytes]:
+    """So many lines, as soon as they are there."""
+    data = b""
+    while data.count(b"\n") < count:
+        data += os.read(descriptor, 65536)
+    return data.splitlines(keepends=True)
 
 
 def test_the_year_one_is_no_time():

@@ -1,4 +1,4 @@
-"""The containers of one data folder: made, found again by their labels, watched and removed."""
+"""The containers of one data folder: made, found again by their names, watched and removed."""
 
 import asyncio
 import io
@@ -13,7 +13,6 @@ import msgspec
 from callboard.executors.base import LaunchSpec, Mount, MountMode
 from callboard.executors.docker.container import (
     INSTANCE_LABEL,
-    JOB_LABEL,
     REMOVED_WHOLE,
     container_config,
     with_disk_limit,
@@ -46,6 +45,7 @@ class Containers:
         self._network = network
         self._host_address = host_address
         self._filter = f"{INSTANCE_LABEL}={instance}"
+        self._prefix = f"callboard-{instance}-"
         self._variables: dict[str, tuple[str, ...]] = {}
 
     async def create(self, spec: LaunchSpec, shield: Shield) -> str:
@@ -69,7 +69,7 @@ class Containers:
         )
         if shield.can_limit_disk:
             config = with_disk_limit(config, spec.disk_mbytes)
-        name = f"callboard-{self._instance}-{spec.job_id}"
+        name = self._prefix + spec.job_id
         try:
             made = await self._engine.ask(
                 "POST", "/containers/create", params={"name": name}, body=config
@@ -124,12 +124,19 @@ class Containers:
                 raise
 
     async def all(self) -> list[Found]:
+        """By their names. Labels are also an image's to have, and so those of containers that builds are made in."""
         params = {"all": "1", "filters": json.dumps({"label": [self._filter]})}
         listed = await self._engine.ask("GET", "/containers/json", params=params)
         return [
-            Found(one["Id"], one["Labels"].get(JOB_LABEL, ""), one["State"] != "created")
+            Found(one["Id"], job_id, one["State"] != "created")
             for one in listed
+            for name in one["Names"]
+            if (job_id := self._job_of(name.removeprefix("/")))
         ]
+
+    def _job_of(self, name: str) -> str:
+        """Empty for a container that is no job's."""
+        return name.removeprefix(self._prefix) if name.startswith(self._prefix) else ""
 
     async def watch_memory(self, on_kill: Callable[[str], None]) -> None:
         """Call with the id of each job of which the kernel kills a process for want of memory."""
@@ -140,7 +147,7 @@ class Containers:
                 async with self._engine.answer("GET", "/events", params=params) as answer:
                     async for line in self._engine.lines(answer):
                         if line.strip():
-                            on_kill(_job_of(line))
+                            on_kill(self._job_of(_name_in(line)))
             except (EngineGone, EngineRefused, OSError, ValueError):
                 pass  # what was missed meanwhile shows when the container ends
             await asyncio.sleep(_RETRY_SECS)
@@ -154,8 +161,8 @@ class _Event(msgspec.Struct):
     actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
 
 
-def _job_of(line: bytes) -> str:
-    return msgspec.json.decode(line, type=_Event).actor.attributes.get(JOB_LABEL, "")
+def _name_in(line: bytes) -> str:
+    return msgspec.json.decode(line, type=_Event).actor.attributes.get("name", "")
 
 
 def _check_mounts(spec: LaunchSpec) -> None:

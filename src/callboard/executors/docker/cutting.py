@@ -1,11 +1,9 @@
 """From entries of a container's log to lines of ours: put together, secrets covered, each after its own time."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from callboard.executors.docker.entries import Entry
-from callboard.executors.docker.moments import moment
 from callboard.executors.launcher.logfile import timestamp
 from callboard.executors.launcher.output import MAX_LINE_BYTES, Redactor
 
@@ -71,14 +69,9 @@ def stamp_of(entry: Entry) -> bytes:
     """The entry's time as lines of ours begin: UTC, to the millisecond."""
     if entry.stamp.endswith("Z") and "." in entry.stamp:
         return f"{entry.stamp[:-1].ljust(_MILLIS_CHARS, '0')[:_MILLIS_CHARS]}Z".encode()
-    at, now = moment(entry.stamp), timestamp()
-    if at is None:
-        return now
-    second = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(at.whole_secs)).encode()
-    if at.fraction:
-        return second + at.fraction.ljust(3, "0")[:3].encode() + b"Z"
-    # Never before a line of the same second that was read while it lasted.
-    return now if now.startswith(second) else second + b"999Z"
+    now, second = timestamp(), entry.stamp[:-1].encode() + b"."
+    # Of a time to the second: never before a line of that second that was read while it lasted.
+    return now if not entry.stamp or now.startswith(second) else second + b"999Z"
 
 
 def _line(stamp: bytes, text: bytes) -> bytes:

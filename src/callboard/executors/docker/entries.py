@@ -1,11 +1,15 @@
 """The log of a container as the engine sends it: entries of one of two streams, each with its time."""
 
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from callboard.executors.docker.moments import moment
+
 _HEADER = struct.Struct(">BxxxL")
 _MAX_STAMP_CHARS = 40
+_FULL_STAMP_CHARS = len("2026-01-02T03:04:05.678901234Z")
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Entry:
 
     stream: int
     stamp: str
-    """As the engine wrote it: RFC 3339, to the nanosecond. Empty when it wrote none."""
+    """RFC 3339 in UTC, to the nanosecond or, as Podman has it, to the second. Empty when the engine wrote none."""
     data: bytes
 
 
@@ -39,7 +43,19 @@ class EntryReader:
 
 
 def _entry(stream: int, content: bytes) -> Entry:
-    stamp, space, data = content.partition(b" ")
-    if not space or len(stamp) > _MAX_STAMP_CHARS or b"T" not in stamp:
+    written, space, data = content.partition(b" ")
+    if not space or len(written) > _MAX_STAMP_CHARS or b"T" not in written:
         return Entry(stream, "", content)
-    return Entry(stream, stamp.decode("ascii", errors="replace"), data)
+    stamp = _in_order(written.decode("ascii", errors="replace"))
+    return Entry(stream, stamp, data) if stamp else Entry(stream, "", content)
+
+
+def _in_order(stamp: str) -> str:
+    """In UTC and of one length, as Docker's are, so that the later one is the greater. Empty for what is no time."""
+    if len(stamp) == _FULL_STAMP_CHARS:
+        return stamp
+    at = moment(stamp)
+    if at is None:
+        return ""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at.whole_secs))
+    return f"{whole}.{at.fraction.ljust(9, '0')}Z" if at.fraction else f"{whole}Z"

@@ -184,7 +184,7 @@ class DockerExecutor(Executor):
             record = JobRecord.of(spec, weighs=not self._shield.can_limit_disk)
             await asyncio.to_thread(folder.create, record)
             container_id = await self._containers.create(spec, self._shield)
-            job = self._job(folder, record, container_id)
+            job = self._job(folder, record, container_id, noted=None)
             await self._containers.fill(container_id, spec)
             await asyncio.to_thread(folder.note_start)
             if self._is_podman_here:
@@ -206,12 +206,16 @@ class DockerExecutor(Executor):
             job.let_go()
             self._remove_later(job.container_id)
 
-    def _job(self, folder: JobFolder, record: JobRecord, container_id: str) -> ContainerJob:
+    def _job(
+        self, folder: JobFolder, record: JobRecord, container_id: str, *, noted: ExitCause | None
+    ) -> ContainerJob:
         job = ContainerJob(
             self._engine,
             folder,
             record,
             container_id,
+            noted=noted,
+            ends_logs=self._shield.podman is None,
             grew=partial(self._grew, record.log_id),
             measured=partial(self._measured, record.job_id),
         )
@@ -307,12 +311,12 @@ class DockerExecutor(Executor):
     async def _take_up(self) -> None:
         """Find the jobs of earlier servers: what has ended, what runs, what nobody has a record of."""
         found = {container.job_id: container for container in await self._containers.all()}
-        for folder in self._folders.all():
-            record = folder.load()
+        for folder in await asyncio.to_thread(list, self._folders.all()):
+            record = await asyncio.to_thread(folder.load)
             if record is None:
-                folder.remove()
+                await asyncio.to_thread(folder.remove)
                 continue
-            if end := folder.load_exit():
+            if end := await asyncio.to_thread(folder.load_exit):
                 self._ended[record.job_id] = end
                 continue
             container = found.pop(record.job_id, None)
@@ -322,12 +326,13 @@ class DockerExecutor(Executor):
                 await self._adopt(folder, record, container.id)
             else:  # whoever wanted it starts it again, or drops it
                 await self._containers.remove(container.id)
-                folder.remove()
+                await asyncio.to_thread(folder.remove)
         for container in found.values():
             await self._containers.remove(container.id)
 
     async def _adopt(self, folder: JobFolder, record: JobRecord, container_id: str) -> None:
-        job = self._job(folder, record, container_id)
+        noted = await asyncio.to_thread(folder.cause)
+        job = self._job(folder, record, container_id, noted=noted)
         state: Mapping[str, Any] = (await job.look())["State"]
         if self._is_podman_here:
             job.watch_memory(state)
@@ -342,7 +347,7 @@ class DockerExecutor(Executor):
                 record.job_id, folder, Exit(ExitCause.LOST, None, at, now_millis(), detail=detail)
             )
         else:
-            folder.remove()
+            await asyncio.to_thread(folder.remove)
 
 
 def _begin_log(path: Path) -> None:

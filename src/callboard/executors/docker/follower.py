@@ -2,8 +2,11 @@
 
 Where that is stands in a file of the job's, `cursor`: written before the lines it speaks of, and holding how long
 the log was then, so that the log itself tells whether those lines were written. No line is missing, none there twice.
+
+What is read is cut into lines and written by threads, one piece after the other: a slow disk holds up this log only.
 """
 
+import asyncio
 import json
 import os
 import time
@@ -40,9 +43,8 @@ class Position:
             return Position(entry.stamp, 1, entry.stamp, total)
         if entry.stamp == self.stamp:
             return Position(self.stamp, self.count + 1, self.newest, total)
-        return self._of_all(
-            total
-        )  # the engine's clock was set back: its times do not tell what was read
+        # The engine's clock was set back: its times do not tell what was read.
+        return self._of_all(total)
 
     def going_on(self, now_secs: float) -> "Position":
         """From where to read on. A time that is still to come is one of before the clock was set back."""
@@ -81,7 +83,7 @@ class Cursor:
 
 
 class Follower:
-    """One container's log. `grew` is called when lines have been written.
+    """One container's log. Made in a thread, and used on an event loop, on which `grew` is called for new lines.
 
     A log that cannot be written, for want of disk space, costs lines but never the job.
     """
@@ -97,6 +99,8 @@ class Follower:
         self._log = LogFile(log_path)
         self._unwritten_bytes = 0
         self._tail = b""
+        self._turn = asyncio.Lock()
+        self._is_open = True
 
     @property
     def last_line(self) -> str:
@@ -119,33 +123,55 @@ class Follower:
         path = path_of("containers", container_id, "logs")
         async with engine.answer("GET", path, params={**which, **params}) as answer:
             async for data in engine.chunks(answer, _CHUNK_BYTES):
-                self._take([entry for entry in reader.feed(data) if seen.is_new(entry)])
+                await self._in_turn(self._take, reader, seen, data)
 
-    def close(self, note: str = "") -> None:
+    async def close(self, note: str = "") -> None:
         """Write what is left, then `note` as a line of the platform's own."""
-        self._write(self._cutter.finish(), self._read_to)
-        if self._unwritten_bytes:
-            self._note(f"{self._unwritten_bytes} bytes of output could not be written to the log.")
-        if note:
-            self._note(note)
-        self._log.close()
+        await self._in_turn(self._finish, note)
+        await self.release()
 
-    def _take(self, entries: list[Entry]) -> None:
+    async def release(self) -> None:
+        """Write no more. What is left can be had again by another."""
+        async with self._turn:
+            if self._is_open:
+                self._is_open = False
+                self._log.close()
+
+    async def _in_turn(self, work: Callable[..., bool], *args: object) -> None:
+        """Also when who asked is gone meanwhile, a piece is written to its end, and before the next."""
+        await asyncio.shield(asyncio.ensure_future(self._alone(work, *args)))
+
+    async def _alone(self, work: Callable[..., bool], *args: object) -> None:
+        async with self._turn:
+            if self._is_open and await asyncio.to_thread(work, *args):
+                self._grew()
+
+    def _finish(self, note: str) -> bool:
+        grown = self._write(self._cutter.finish(), self._read_to)
+        if self._unwritten_bytes:
+            lost = f"{self._unwritten_bytes} bytes of output could not be written to the log."
+            grown = self._note(lost)
+        return self._note(note) if note else grown
+
+    def _take(self, reader: EntryReader, seen: "Skipping", data: bytes) -> bool:
+        """Whether the log has grown."""
         lines: list[bytes] = []
         settled = self._at
-        for entry in entries:
+        for entry in reader.feed(data):
+            if not seen.is_new(entry):
+                continue
             self._read_to = self._read_to.after(entry)
             lines.append(self._cutter.feed(entry))
             if self._cutter.is_between_lines:
                 settled = self._read_to
-        self._write(b"".join(lines), settled)
+        return self._write(b"".join(lines), settled)
 
-    def _note(self, text: str) -> None:
-        self._write(timestamp() + b" ACTOR: " + text.encode() + b"\n", self._at)
+    def _note(self, text: str) -> bool:
+        return self._write(timestamp() + b" ACTOR: " + text.encode() + b"\n", self._at)
 
-    def _write(self, lines: bytes, settled: Position) -> None:
+    def _write(self, lines: bytes, settled: Position) -> bool:
         if not lines:
-            return
+            return False
         self._tail = lines[-_TAIL_BYTES:]
         try:
             self._cursor.save(self._at, settled, os.stat(self._log_path).st_size)
@@ -153,7 +179,7 @@ class Follower:
         except OSError:
             self._unwritten_bytes += len(lines)
         self._at = settled
-        self._grew()
+        return True
 
 
 class Skipping:

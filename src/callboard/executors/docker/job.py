@@ -37,7 +37,11 @@ _INIT_FAILED = re.compile(r"\[FATAL +tini|ERROR \(catatonit:\d+\): failed to exe
 
 
 class ContainerJob:
-    """A job whose container exists. `run` drives it to its end, whatever state it is found in."""
+    """A job whose container exists. `run` drives it to its end, whatever state it is found in.
+
+    `noted` is why an earlier server was ending it, if one was. `ends_logs` is for an engine that always ends a log that is
+    followed when its container is over; Podman at times never does.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,8 @@ class ContainerJob:
         record: JobRecord,
         container_id: str,
         *,
+        noted: ExitCause | None,
+        ends_logs: bool,
         grew: Callable[[], None],
         measured: Callable[[Stats], None],
     ) -> None:
@@ -60,7 +66,7 @@ class ContainerJob:
         self._figures: Figures | None = None
         self._ran_out_of_memory = False
         self._engine_was_gone = False
-        self._noted: ExitCause | None = None
+        self._noted, self._ends_logs = noted, ends_logs
         self._volumes: list[str] = []
         self._memory = MemoryWatch(self.ran_out_of_memory)
 
@@ -81,9 +87,14 @@ class ContainerJob:
     async def run(self, started_at_millis: int) -> Exit:
         """Follow a started container to its end. Every step is done again when the engine goes away meanwhile."""
         self._figures = Figures(started_at_millis / 1000)
+        follower = await asyncio.to_thread(
+            Follower,
+            self._folder.path,
+            Path(self.record.log_path),
+            self.record.secrets,
+            self._grew,
+        )
         self._count_down(started_at_millis)
-        log_path = Path(self.record.log_path)
-        follower = Follower(self._folder.path, log_path, self.record.secrets, self._grew)
         measuring = asyncio.create_task(self._measure(self._figures))
         weighing = asyncio.create_task(self._weigh())
         copying = asyncio.create_task(self._copy_log(follower))
@@ -91,18 +102,19 @@ class ContainerJob:
             state = await self._until_over()
             await self._rest_of_log(copying, follower, is_there=state is not None)
             end = self._judged(state, started_at_millis, follower.last_line)
-            follower.close(self._last_words(end.cause))
+            await follower.close(self._last_words(end.cause))
         finally:
             for task in (measuring, weighing, copying):
                 task.cancel()
             await asyncio.gather(measuring, weighing, copying, return_exceptions=True)
+            await follower.release()
             self.let_go()
         return end
 
     async def end_by(self, cause: ExitCause, *, grace_secs: float = 0) -> None:
         """Have it end for that reason: at once, or after a SIGTERM and some time to obey."""
         # The first one counts, also where there is no room to write it down.
-        self._noted = self._noted or self._folder.cause() or cause
+        self._noted = self._noted or cause
         try:
             await asyncio.to_thread(self._folder.note_cause, self._noted)
         except OSError as error:
@@ -197,7 +209,7 @@ class ContainerJob:
         self, copying: "asyncio.Task[None]", follower: Follower, *, is_there: bool
     ) -> None:
         """The container is over: all it has printed can be had without waiting."""
-        if not is_there:
+        if not (is_there and self._ends_logs):
             copying.cancel()
         await asyncio.wait([copying], timeout=_LOG_END_SECS)
         copying.cancel()
@@ -246,9 +258,8 @@ class ContainerJob:
         return Exit(cause, code, started_at_millis, finished, stats=stats, detail=detail)
 
     def _cause(self, state: Mapping[str, Any], code: int) -> ExitCause:
-        noted = self._noted or self._folder.cause()
-        if noted is not None:
-            return noted
+        if self._noted is not None:
+            return self._noted
         if code == _FILE_TOO_LARGE:
             return ExitCause.OUT_OF_DISK
         if state.get("OOMKilled") or self._ran_out_of_memory:
