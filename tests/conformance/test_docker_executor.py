@@ -130,6 +130,23 @@ async def test_a_container_that_somebody_removes_makes_a_lost_job(
     assert end.cause in (ExitCause.LOST, ExitCause.EXITED)
 
 
+async def test_a_container_that_is_only_labelled_like_a_jobs_changes_nothing(
+    own_stage: Stage, dockerd: ContainerEngine, make_executor: Maker
+):
+    spec = own_stage.spec("/bin/sh", "-c", "sleep 1; exit 3")
+    handle = await own_stage.executor.start(spec)
+    await own_stage.executor.close(stop_jobs=False)
+    labels = {"callboard.instance": instance(own_stage), "callboard.job": spec.job_id}
+    body = {"Image": own_stage.image, "Entrypoint": ["true"], "Labels": labels}
+    async with Engine(dockerd.url) as engine:
+        # As of a build whose Dockerfile says so, and which goes on while a server starts.
+        other = (await engine.ask("POST", "/containers/create", body=body))["Id"]
+        own_stage.executor = make_executor(own_stage.data_dir)
+        await own_stage.executor.open(Watcher())
+        assert (await own_stage.wait(handle)).exit_code == 3
+        await engine.ask("DELETE", f"/containers/{other}")
+
+
 async def test_a_timeout_that_passes_without_a_server_is_enforced_by_the_next(
     own_stage: Stage, make_executor: Maker
 ):

@@ -110,6 +110,6 @@ async def test_a_build_under_way_ends_once_and_whole(stage: Stage):
         path = f"/v2/acts/{stage.works}/builds"
         await cut_off(stage.api.post(path, params={"version": "0.0"}))
     build = await stage.newest(path)
-    assert (build["status"], build["exitCode"]) == ("SUCCEEDED", 0)
     log = (await stage.api.get(f"/v2/logs/{build['id']}")).body.decode()
+    assert (build["status"], build["exitCode"]) == ("SUCCEEDED", 0), log
     assert log.count("Built in ") == 1

@@ -1,6 +1,7 @@
 """The Docker builder: its driver, a job like any other build's, has an engine make the image."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -8,6 +9,7 @@ import structlog
 from callboard.builders.docker.place import Place
 from callboard.builders.driven import DrivenBuilder
 from callboard.builders.process.builder import driver_environment
+from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, EngineGone, EngineRefused, path_of
 
 log = structlog.get_logger()
@@ -30,16 +32,23 @@ class DockerBuilder(DrivenBuilder):
         if not build_dir.exists():
             return
         try:
-            asyncio.run(self._remove_image(build_dir.name))
+            asyncio.run(self._remove_from_engine(build_dir.name))
         except (EngineGone, EngineRefused) as error:
             log.warning("image.not_removed", build_id=build_dir.name, error=str(error))
         else:
             super().remove(build_dir)
 
-    async def _remove_image(self, build_id: str) -> None:
+    async def _remove_from_engine(self, build_id: str) -> None:
+        """The image, and what a driver that was killed has left to look at it."""
+        container = path_of("containers", self._place.container(build_id))
         async with Engine(self._place.url) as engine:
-            try:
-                await engine.ask("DELETE", path_of("images", self._place.tag(build_id)))
-            except EngineRefused as error:
-                if not error.is_missing:
-                    raise
+            await _remove(engine, container, REMOVED_WHOLE)
+            await _remove(engine, path_of("images", self._place.tag(build_id)), {})
+
+
+async def _remove(engine: Engine, path: str, params: Mapping[str, str]) -> None:
+    try:
+        await engine.ask("DELETE", path, params=params)
+    except EngineRefused as error:
+        if not error.is_missing:
+            raise

@@ -76,7 +76,8 @@ async def _build(
         say(f"Using {_relative(definition.dockerfile, sources.actor)}.")
     async with Engine(place.url) as engine:
         image_id = await _make_image(spec, place, engine, definition, recipe, sources, work)
-        finished = await finish(engine, image_id, place.tag(spec.build_id), definition, say=say)
+        tag, name = place.tag(spec.build_id), place.container(spec.build_id)
+        finished = await finish(engine, image_id, tag, definition, name=name, say=say)
     say(f"Start command: {' '.join(finished.image.argv)}")
     return BuildResult(
         image=finished.image,

@@ -30,13 +30,17 @@ async def finish(
     tag: str,
     definition: ActorDefinition,
     *,
+    name: str,
     say: Callable[[str], None],
 ) -> Finished:
-    """Look at the image, and put an unprivileged user in root's place. Raises BuildFailed and the engine's errors."""
+    """Look at the image, and put an unprivileged user in root's place. Raises BuildFailed and the engine's errors.
+
+    `name` is that of the container it is looked at in.
+    """
     seen = await engine.ask("GET", path_of("images", image_id, "json"))
     config: Mapping[str, Any] = seen["Config"]
     cwd = config.get("WorkingDir") or "/"
-    container = await _container(engine, image_id)
+    container = await _container(engine, image_id, name)
     try:
         user = image_user(
             config.get("User") or "",
@@ -79,10 +83,11 @@ def _environment(config: Mapping[str, Any], user: ImageUser) -> dict[str, str]:
     return {"PATH": _PATH, "HOME": user.home, **{name: value for name, _, value in pairs}}
 
 
-async def _container(engine: Engine, image_id: str) -> str:
+async def _container(engine: Engine, image_id: str, name: str) -> str:
     """To look into the image; it is never started."""
     body = {"Image": image_id, "Entrypoint": ["true"], "Cmd": [], "NetworkDisabled": True}
-    return (await engine.ask("POST", "/containers/create", body=body))["Id"]
+    params = {"name": name}
+    return (await engine.ask("POST", "/containers/create", params=params, body=body))["Id"]
 
 
 async def _text(engine: Engine, container: str, path: str) -> str:

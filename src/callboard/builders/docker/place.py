@@ -24,6 +24,10 @@ class Place:
         """The name of a build's image, by which it is removed."""
         return f"callboard/{self.instance}:{build_id}"
 
+    def container(self, build_id: str) -> str:
+        """The name of the container in which a build's image is looked at."""
+        return f"callboard-build-{build_id}"
+
     def environment(self) -> dict[str, str]:
         own = {variable: getattr(self, name) for name, variable in _VARIABLES.items()}
         return own | {name: os.environ[name] for name in _ENGINE_SETTINGS if name in os.environ}
