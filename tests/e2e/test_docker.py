@@ -22,7 +22,9 @@ COUNTS = PRELUDE + "for n in range(8):\n    print('number', n, flush=True)\n    
 
 
 @pytest.fixture
-def docker_server(dockerd: ContainerEngine, python_image: str, new_server: Callable[..., Server]) -> Server:
+def docker_server(
+    dockerd: ContainerEngine, python_image: str, new_server: Callable[..., Server]
+) -> Server:
     return new_server(executor="docker", docker_url=dockerd.url)
 
 
