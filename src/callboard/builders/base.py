@@ -38,6 +38,8 @@ class ImageMount(msgspec.Struct, frozen=True, rename="camel"):
 
 SOURCE_NAME = "source"
 """The folder of source files in a build's folder."""
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are, on any Linux."""
 WORK_NAME = "work"
 """That of what a driver needs until it has ended."""
 

@@ -12,8 +12,9 @@ from tests.archives import tree
 from tests.repositories import commit, git, repository
 
 from callboard.actors.deploy_keys import new_deploy_key
+from callboard.builders.base import SYSTEM_PATH
 from callboard.builders.fetching.errors import FetchFailed
-from callboard.builders.fetching.git import SYSTEM_PATH, clone, folder_in
+from callboard.builders.fetching.git import clone, folder_in
 from callboard.builders.fetching.limits import Limits
 from callboard.builders.fetching.ssh import Identity
 from callboard.builders.fetching.trees import check_tree

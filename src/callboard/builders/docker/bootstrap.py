@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from callboard.builders.base import SYSTEM_PATH
 from callboard.builders.docker import installed
 from callboard.builders.docker.base_images import (
     Language,
@@ -23,7 +24,7 @@ from callboard.builders.docker.base_images import (
     second_layer,
 )
 from callboard.builders.docker.messages import BuildMessages
-from callboard.builders.process.registries import passed_environment, read_registries
+from callboard.builders.process.registries import proxies, read_registries
 from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, path_of
 
@@ -63,7 +64,7 @@ async def bootstrap(
 
 async def _import(engine: Engine, language: Language, wish: Wish, base: str) -> None:
     repository, _, tag = base.rpartition(":")
-    changes = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    changes = f"ENV PATH={SYSTEM_PATH}"
     params = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": changes}
     layer = _of_installed(language, wish) if wish.installed else _of_suite(language, wish)
     async with (
@@ -151,12 +152,7 @@ async def _add_layer(
     context = second_layer(language, base, read_registries(os.environ))
     # The operator's own steps: they may use the machine's network, whatever the engine's own is like.
     params = {"t": names[0], "rm": "1", "forcerm": "1", "networkmode": "host"}
-    proxies = {
-        name: value
-        for name, value in passed_environment(os.environ).items()
-        if name.lower().endswith("_proxy")
-    }
-    params["buildargs"] = msgspec.json.encode(proxies).decode()
+    params["buildargs"] = msgspec.json.encode(proxies(os.environ)).decode()
     messages = BuildMessages(say)
     async with engine.answer("POST", "/build", params=params, body=context) as answer:
         async for line in engine.lines(answer):

@@ -32,7 +32,7 @@ from callboard.builders.process.project import (
     say,
     surroundings,
 )
-from callboard.builders.process.registries import passed_environment, read_registries
+from callboard.builders.process.registries import proxies, read_registries
 from callboard.builders.process.steps import StepRunner
 from callboard.builders.removing import remove_tree
 from callboard.executors.docker.container import INSTANCE_LABEL, MIB
@@ -136,12 +136,7 @@ def _parameters(
 def _arguments(dockerfile: str, given: Mapping[str, str]) -> dict[str, str]:
     """Those that the Dockerfile declares, and the way out of this network, which steps have undeclared."""
     declared = {name for line in _ARGUMENTS.findall(dockerfile) for name in _NAME.findall(line)}
-    proxies = {
-        name: value
-        for name, value in passed_environment(os.environ).items()
-        if name.lower().endswith("_proxy")
-    }
-    return proxies | {name: value for name, value in given.items() if name in declared}
+    return proxies(os.environ) | {name: value for name, value in given.items() if name in declared}
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from callboard.builders.base import Image
+from callboard.builders.base import SYSTEM_PATH, Image
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.docker.users import ROOT_HOME, ImageUser, image_user, unprivileged
 from callboard.builders.process.defaults import guessed_start
@@ -15,7 +15,6 @@ from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, EngineRefused, path_of
 
 _MAX_LIST_BYTES = 1024 * 1024
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _start(
 
 def _environment(config: Mapping[str, Any], user: ImageUser) -> dict[str, str]:
     pairs = (entry.partition("=") for entry in config.get("Env") or ())
-    return {"PATH": _PATH, "HOME": user.home, **{name: value for name, _, value in pairs}}
+    return {"PATH": SYSTEM_PATH, "HOME": user.home, **{name: value for name, _, value in pairs}}
 
 
 async def _container(engine: Engine, image_id: str, name: str) -> str:

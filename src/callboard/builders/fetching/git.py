@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from callboard.builders.base import SYSTEM_PATH
 from callboard.builders.fetching import ssh
 from callboard.builders.fetching.downloading import network_environment
 from callboard.builders.fetching.errors import FetchFailed
@@ -20,7 +21,6 @@ from callboard.executors.base import Mount, MountMode
 from callboard.executors.launcher.sandbox import HOME
 
 TREE = "/run/callboard/repository"
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _CONFIG = {
     "credential.helper": "",  # forgets those of the machine

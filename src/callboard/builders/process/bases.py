@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from callboard.builders.base import SYSTEM_PATH
 from callboard.builders.process.chromium import variables
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.interpreters import (
@@ -21,7 +22,6 @@ from callboard.builders.process.interpreters import (
 
 WORK_DIR = "/usr/src/app"
 """Where the images of Actors start, and where an Actor's files go when nothing else is said."""
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APIFY_NODE_PACKAGES = ("apify", "crawlee")
 
 _PYTHON_TAG = re.compile(r"(?:python)?(\d)\.(\d+)")

@@ -104,6 +104,12 @@ def passed_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Of these settings, the way out of this network, which steps in containers have without declaring it."""
+    passed = passed_environment(environ)
+    return {name: value for name, value in passed.items() if name.lower().endswith("_proxy")}
+
+
 def read_registries(environ: Mapping[str, str]) -> Registries:
     """Collect the settings from `environ` and the configuration files it points to."""
     env = passed_environment(environ)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
+from callboard.builders.base import SYSTEM_PATH
 from callboard.builders.process import browsers, overlays, python_env, system, tree
 from callboard.builders.process.actions import RunCommand
-from callboard.builders.process.bases import SYSTEM_PATH, Base
+from callboard.builders.process.bases import Base
 from callboard.builders.process.downloads import Downloads, Requirements, fetch_script
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.interpreters import Interpreter, own_python
