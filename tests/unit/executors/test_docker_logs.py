@@ -115,7 +115,7 @@ async def test_a_log_that_takes_no_more_holds_up_nothing_else_and_loses_nothing(
     grown = asyncio.Event()
     follower = await asyncio.to_thread(Follower, tmp_path, tmp_path / "log", (), grown.set)
     async with engine_with_log(log, tmp_path) as engine:
-        following = asyncio.create_task(follower.follow(engine, "c"))
+        following = asyncio.create_task(follower.follow(engine, "c", until=never))
         await asyncio.to_thread(select.select, [reading], [], [])
         following.cancel()
         await asyncio.wait([following])
@@ -126,6 +126,10 @@ async def test_a_log_that_takes_no_more_holds_up_nothing_else_and_loses_nothing(
     assert select.select([reading], [], [], 0)[0] == []
     assert grown.is_set()
     os.close(reading)
+
+
+async def never() -> bool:
+    return False
 
 
 def taken(descriptor: int, count: int) -> list[bytes]:

@@ -189,7 +189,7 @@ class DockerExecutor(Executor):
             await asyncio.to_thread(folder.note_start)
             if self._is_podman_here:
                 await self._containers.prepare(container_id)
-                job.watch_memory((await job.look())["State"])
+                job.watch_process((await job.look())["State"])
             await self._containers.start(container_id)
             self._drive(job, folder, millis_of((await job.look())["State"]["StartedAt"]))
         except (EngineGone, EngineRefused, OSError, ValueError) as error:
@@ -335,7 +335,7 @@ class DockerExecutor(Executor):
         job = self._job(folder, record, container_id, noted=noted)
         state: Mapping[str, Any] = (await job.look())["State"]
         if self._is_podman_here:
-            job.watch_memory(state)
+            job.watch_process(state)
         self._drive(job, folder, millis_of(state["StartedAt"]))
 
     async def _lost(self, folder: JobFolder, record: JobRecord) -> None:

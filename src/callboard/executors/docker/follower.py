@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,21 +108,35 @@ class Follower:
         last = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
         return last.partition(b" ")[2].decode(errors="replace")
 
-    async def follow(self, engine: Engine, container_id: str) -> None:
-        """Copy until the container has ended. Raises EngineGone. May be called again after a failure."""
-        await self._copy(engine, container_id, {"follow": "1"})
+    async def follow(
+        self, engine: Engine, container_id: str, *, until: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Copy until the container has ended. Raises EngineGone. May be called again after a failure.
+
+        What has come is not believed, and nothing more read, when `until` says so.
+        """
+        await self._copy(engine, container_id, {"follow": "1"}, until)
 
     async def catch_up(self, engine: Engine, container_id: str) -> None:
         """Copy what was missed and can be had at once: an engine ends a following before its end."""
-        await self._copy(engine, container_id, {"follow": "0"})
+        await self._copy(engine, container_id, {"follow": "0"}, _never)
 
-    async def _copy(self, engine: Engine, container_id: str, params: dict[str, str]) -> None:
-        self._read_to = self._read_to.going_on(time.time())
+    async def _copy(
+        self,
+        engine: Engine,
+        container_id: str,
+        params: dict[str, str],
+        until: Callable[[], Awaitable[bool]],
+    ) -> None:
+        async with self._turn:
+            self._read_to = self._read_to.going_on(time.time())
         which = {"stdout": "1", "stderr": "1", "timestamps": "1", "since": _since(self._read_to)}
         reader, seen = EntryReader(), Skipping(self._read_to)
         path = path_of("containers", container_id, "logs")
         async with engine.answer("GET", path, params={**which, **params}) as answer:
             async for data in engine.chunks(answer, _CHUNK_BYTES):
+                if await until():
+                    return
                 await self._in_turn(self._take, reader, seen, data)
 
     async def close(self, note: str = "") -> None:
@@ -193,6 +207,10 @@ class Skipping:
             self._left -= 1
             return False
         return True
+
+
+async def _never() -> bool:
+    return False
 
 
 def _since(position: Position) -> str:

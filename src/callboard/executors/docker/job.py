@@ -1,7 +1,9 @@
 """One container from its creation, or from being found again, to the record of how its program ended."""
 
 import asyncio
+import os
 import re
+import select
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -39,8 +41,8 @@ _INIT_FAILED = re.compile(r"\[FATAL +tini|ERROR \(catatonit:\d+\): failed to exe
 class ContainerJob:
     """A job whose container exists. `run` drives it to its end, whatever state it is found in.
 
-    `noted` is why an earlier server was ending it, if one was. `ends_logs` is for an engine that always ends a log that is
-    followed when its container is over; Podman at times never does.
+    `noted` is why an earlier server was ending it, if one was. `ends_logs` is for an engine that ends a log which is
+    followed when the container is over, and with all that is in it. Podman at times ends none, and leaves lines out.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class ContainerJob:
         self._engine_was_gone = False
         self._noted, self._ends_logs = noted, ends_logs
         self._volumes: list[str] = []
+        self._process: int | None = None
+        """A descriptor of the container's first one, where this process sees it."""
         self._memory = MemoryWatch(self.ran_out_of_memory)
 
     async def look(self) -> Mapping[str, Any]:
@@ -79,10 +83,14 @@ class ContainerJob:
         self._volumes = [mount["Source"] for mount in mounts if mount["Type"] == "volume"]
         return seen
 
-    def watch_memory(self, state: Mapping[str, Any]) -> None:
-        """For an engine that does not tell of kills. The container's first process must be there, or over."""
-        if state["Pid"]:
-            self._memory.begin(int(state["Pid"]), self.container_id)
+    def watch_process(self, state: Mapping[str, Any]) -> None:
+        """For an engine that tells too little. The container's first process must be there, or over."""
+        with suppress(OSError):
+            process = os.pidfd_open(int(state["Pid"]) or -1)
+            if self._memory.begin(int(state["Pid"]), self.container_id):
+                self._process = process
+            else:
+                os.close(process)
 
     async def run(self, started_at_millis: int) -> Exit:
         """Follow a started container to its end. Every step is done again when the engine goes away meanwhile."""
@@ -197,13 +205,23 @@ class ContainerJob:
         """Copy while the container runs. An engine that goes away is followed again when it is back."""
         for secs in (*_RETRY_SECS, *(5.0,) * 1000):
             try:
-                await follower.follow(self._engine, self.container_id)
+                await follower.follow(self._engine, self.container_id, until=self._is_ending)
             except EngineGone:
                 await asyncio.sleep(secs)
             except EngineRefused:
                 return
             else:
                 return
+
+    async def _is_ending(self) -> bool:
+        """Whether the log that is followed may have gaps from now on: Podman's has, once the program is over."""
+        if self._ends_logs:
+            return False
+        if self._process is None:
+            return not (await self.look())["State"]["Running"]
+        over = select.poll()
+        over.register(self._process, select.POLLIN)
+        return bool(over.poll(0))
 
     async def _rest_of_log(
         self, copying: "asyncio.Task[None]", follower: Follower, *, is_there: bool
@@ -215,8 +233,19 @@ class ContainerJob:
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
         if is_there:
-            with suppress(EngineGone, EngineRefused):
+            await self._catch_up(follower)
+
+    async def _catch_up(self, follower: Follower) -> None:
+        """A connection that breaks costs no lines."""
+        for secs in (0.0, *_RETRY_SECS):
+            await asyncio.sleep(secs)
+            try:
                 await follower.catch_up(self._engine, self.container_id)
+            except EngineGone:
+                continue
+            except EngineRefused:
+                return
+            return
 
     async def _measure(self, figures: Figures) -> None:
         """Once a second. Not at once: most of what is over by then is not worth the engine's work."""
@@ -281,6 +310,9 @@ class ContainerJob:
     def let_go(self) -> None:
         """Look no more at it. It goes on."""
         self._memory.end()
+        if self._process is not None:
+            os.close(self._process)
+            self._process = None
         for timer in self._timers:
             timer.cancel()
         for task in self._killing:

@@ -21,14 +21,14 @@ class MemoryWatch:
         self._on_kill = on_kill
         self._descriptors: list[int] = []
 
-    def begin(self, pid: int, container_id: str) -> None:
+    def begin(self, pid: int, container_id: str) -> bool:
         """Call `on_kill` once the kernel kills a process of the container for want of memory.
 
-        `pid` may be of another machine, or namespace: then nothing is watched.
+        False when `pid` is none of the container's: it may be of another machine, or namespace.
         """
         place = next((p for p in places_of(pid, "memory") if container_id in p.path.name), None)
         if place is None:
-            return
+            return False
         group = Group({"memory": place})
         with suppress(OSError):
             if place.version == 2:
@@ -38,6 +38,7 @@ class MemoryWatch:
                 self._loop.add_reader(event, self._signalled, event, place)
         if group.oom_kills():
             self._on_kill()
+        return True
 
     def end(self) -> None:
         for descriptor in self._descriptors:
