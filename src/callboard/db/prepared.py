@@ -5,8 +5,8 @@ the toolkit's own way costs several times what the database needs for it. Values
 each column's type converts, and what the driver raises arrives as the `sqlalchemy.exc` kin of it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -30,6 +30,8 @@ class _Plan:
     """Values that stand in the statement itself."""
     incoming: Mapping[str, _Convert]
     outgoing: Sequence[tuple[int, _Convert]]
+    errors: type[Exception]
+    """All that the driver raises."""
 
     def arranged(self, given: Mapping[str, Any]) -> Any:
         values = {**self.constants, **given} if self.constants else given
@@ -71,46 +73,48 @@ class Prepared:
     def first(self, tx: Connection, values: Mapping[str, Any]) -> list[Any] | None:
         """Run it and return its first row."""
         plan = self._plan(tx)
-        with self._cursor(tx, plan) as cursor:
-            cursor.execute(plan.sql, plan.arranged(values))
+        try:
+            cursor = _driver(tx).execute(plan.sql, plan.arranged(values))
             row = cursor.fetchone()
+            cursor.close()
+        except plan.errors as error:
+            raise toolkit_error(tx, plan.sql, error) from error
         return None if row is None else plan.row(row)
 
     def all(self, tx: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
         """Run it and return its rows."""
         plan = self._plan(tx)
-        with self._cursor(tx, plan) as cursor:
-            cursor.execute(plan.sql, plan.arranged(values))
-            rows = cursor.fetchall()
+        try:
+            rows = _driver(tx).execute(plan.sql, plan.arranged(values)).fetchall()
+        except plan.errors as error:
+            raise toolkit_error(tx, plan.sql, error) from error
         return [plan.row(row) for row in rows]
 
     def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
         plan = self._plan(tx)
-        with self._cursor(tx, plan) as cursor:
-            cursor.execute(plan.sql, plan.arranged(values))
+        try:
+            _driver(tx).execute(plan.sql, plan.arranged(values)).close()
+        except plan.errors as error:
+            raise toolkit_error(tx, plan.sql, error) from error
 
-    def run_each(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    def run_each(self, tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for every set of values."""
         plan = self._plan(tx)
-        with self._cursor(tx, plan) as cursor:
-            cursor.executemany(plan.sql, [plan.arranged(values) for values in rows])
-
-    @contextmanager
-    def _cursor(self, tx: Connection, plan: _Plan) -> Generator[Any]:
-        driver: Any = tx.dialect.dbapi
-        cursor = tx.connection.cursor()
         try:
-            yield cursor
-        except driver.Error as error:
+            with closing(_driver(tx).cursor()) as cursor:
+                cursor.executemany(plan.sql, [plan.arranged(values) for values in rows])
+        except plan.errors as error:
             raise toolkit_error(tx, plan.sql, error) from error
-        finally:
-            cursor.close()
 
     def _plan(self, tx: Connection) -> _Plan:
         plan = self._plans.get(tx.dialect.name)
         if plan is None:
             plan = self._plans[tx.dialect.name] = _compiled(self._statement, tx.dialect)
         return plan
+
+
+def _driver(tx: Connection) -> Any:
+    return tx.connection.dbapi_connection
 
 
 def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
@@ -134,7 +138,8 @@ def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
         if (convert := _type_of(column, dialect).result_processor(dialect, None)) is not None
     ]
     names = list(compiled.positiontup or ()) if compiled.positional else None
-    return _Plan(str(compiled), names, constants, incoming, outgoing)
+    driver: Any = dialect.dbapi
+    return _Plan(str(compiled), names, constants, incoming, outgoing, driver.Error)
 
 
 def _type_of(element: Any, dialect: Dialect) -> TypeEngine[Any]:

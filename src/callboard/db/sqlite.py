@@ -9,8 +9,8 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from callboard.db.prepared import toolkit_error
 T = TypeVar("T")
 GROUP_MAX = 256
 READER_THREADS = 4
+_BEGIN_WRITE = "BEGIN IMMEDIATE"
 _WRITER_CACHE_KIB = 16_000
 # Each reader has a cache of its own; what is not in it is still in the system's, a copy away.
 _READER_CACHE_KIB = 4_000
@@ -55,14 +56,13 @@ class SqliteDatabase(Database):
         """Raises UnknownDatabase."""
         # Made here so that nobody else may read it; the files beside it get the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1)
+        self._writer_engine = _engine(path, size=1)
         try:
-            upgrade(self._writer_engine)
+            _upgrade(self._writer_engine)
         except BaseException:
             self._writer_engine.dispose()
             raise
-        self._connection = self._writer_engine.connect()
-        self._reader_engine = _engine(path, begin="BEGIN", size=READER_THREADS, is_read_only=True)
+        self._reader_engine = _engine(path, size=READER_THREADS, is_read_only=True)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._looks: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._is_closed = False
@@ -91,19 +91,19 @@ class SqliteDatabase(Database):
             self._looks.put(None)
         for reader in self._readers:
             await asyncio.to_thread(reader.join)
-        self._connection.close()
         self._reader_engine.dispose()
         self._writer_engine.dispose()
 
     def _write_loop(self) -> None:
-        while group := self._next_group():
-            _commit(self._connection, group)
-            for loop in {job.loop for job in group}:
-                _tell(loop, [job for job in group if job.loop is loop])
+        with _connected(self._writer_engine) as connection:
+            while group := self._next_group():
+                _commit(connection, group)
+                for loop in {job.loop for job in group}:
+                    _tell(loop, [job for job in group if job.loop is loop])
 
     def _read_loop(self) -> None:
         """Keeps one connection: taking one for each look costs as much as the look."""
-        with self._reader_engine.connect() as connection:
+        with _connected(self._reader_engine) as connection:
             while job := self._looks.get():
                 _look(connection, job)
                 _tell(job.loop, [job])
@@ -143,7 +143,7 @@ def _settle(jobs: Sequence[_Job]) -> None:
 
 def _look(connection: Connection, job: _Job) -> None:
     try:
-        with connection.begin():
+        with _ending(connection, _begun(connection, "BEGIN")):
             job.value = job.unit(connection)
     except BaseException as error:  # noqa: BLE001 - the caller gets it; the reader must live on
         job.error = _raisable(error)
@@ -164,24 +164,22 @@ def _commit(connection: Connection, group: Sequence[_Job]) -> None:
 def _commit_together(connection: Connection, group: Sequence[_Job]) -> bool:
     """Whether the group's fate is settled. If not, nothing of it was kept."""
     try:
-        transaction = connection.begin()
+        driver = _begun(connection, _BEGIN_WRITE)
     except DBAPIError as error:
         for job in group:
             job.error = error
         return True
     try:
-        with transaction:
+        with _ending(connection, driver):
             for job in group:
-                _run_in_savepoint(connection, job)
-                _require_transaction(connection)
+                _run_in_savepoint(connection, driver, job)
+                _require_transaction(driver)
     except Exception:  # noqa: BLE001 - whatever it was, the units are to be tried one by one
         return False
     return True
 
 
-def _run_in_savepoint(connection: Connection, job: _Job) -> None:
-    # Past the toolkit, whose savepoints cost more than most units.
-    driver: Any = connection.connection.dbapi_connection
+def _run_in_savepoint(connection: Connection, driver: sqlite3.Connection, job: _Job) -> None:
     driver.execute("SAVEPOINT unit")
     try:
         job.value = job.unit(connection)
@@ -194,16 +192,48 @@ def _run_in_savepoint(connection: Connection, job: _Job) -> None:
 def _commit_alone(connection: Connection, job: _Job) -> None:
     job.value, job.error = None, None
     try:
-        with connection.begin():
+        driver = _begun(connection, _BEGIN_WRITE)
+        with _ending(connection, driver):
             job.value = job.unit(connection)
-            _require_transaction(connection)
+            _require_transaction(driver)
     except BaseException as error:  # noqa: BLE001 - the caller gets it; the writer must live on
         job.error = _raisable(error)
 
 
-def _require_transaction(connection: Connection) -> None:
-    """The driver commits without complaint when there is nothing to commit any more."""
+def _begun(connection: Connection, begin: str) -> sqlite3.Connection:
+    """The driver's connection, in a transaction. Raises DBAPIError.
+
+    Past the toolkit, whose transactions cost as much as a short unit. It takes the connection to be in one for ever.
+    """
     driver: Any = connection.connection.dbapi_connection
+    try:
+        driver.execute(begin)
+    except sqlite3.Error as error:
+        raise toolkit_error(connection, begin, error) from error
+    return driver
+
+
+@contextmanager
+def _ending(connection: Connection, driver: sqlite3.Connection) -> Generator[None]:
+    """Commit after the body, or undo what it did when it fails. Raises DBAPIError, too."""
+    try:
+        yield
+        driver.execute("COMMIT")
+    except sqlite3.Error as error:
+        _roll_back(driver)
+        raise toolkit_error(connection, "COMMIT", error) from error
+    except BaseException:
+        _roll_back(driver)
+        raise
+
+
+def _roll_back(driver: sqlite3.Connection) -> None:
+    if driver.in_transaction:
+        driver.execute("ROLLBACK")
+
+
+def _require_transaction(driver: sqlite3.Connection) -> None:
+    """The driver commits without complaint when there is nothing to commit any more."""
     if not driver.in_transaction:
         raise _TransactionLost("the transaction was lost before it could be committed")
 
@@ -215,7 +245,27 @@ def _raisable(error: BaseException) -> BaseException:
     )
 
 
-def _engine(path: Path, *, begin: str, size: int, is_read_only: bool = False) -> Engine:
+@contextmanager
+def _connected(engine: Engine) -> Generator[Connection]:
+    """A connection for the transactions of `_begun`."""
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def _upgrade(engine: Engine) -> None:
+    """In a transaction of the toolkit's, which by itself would begin none here."""
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(_BEGIN_WRITE)
+
+    event.listen(engine, "begin", begin)
+    try:
+        upgrade(engine)
+    finally:
+        event.remove(engine, "begin", begin)
+
+
+def _engine(path: Path, *, size: int, is_read_only: bool = False) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=QueuePool,
@@ -241,14 +291,5 @@ def _engine(path: Path, *, begin: str, size: int, is_read_only: bool = False) ->
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def start(connection: Connection) -> None:
-        # Past the toolkit: this is an eighth of what a short look costs.
-        driver: Any = connection.connection.dbapi_connection
-        try:
-            driver.execute(begin)
-        except sqlite3.Error as error:
-            raise toolkit_error(connection, begin, error) from error
-
     event.listen(engine, "connect", configure)
-    event.listen(engine, "begin", start)
     return engine
