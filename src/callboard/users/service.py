@@ -179,20 +179,19 @@ class UserService:
 
         Remembered for some seconds, so a storage call costs no look-up of its token.
         """
-        digest = _hash(token)
-        remembered = self._remembered.get(digest)
+        remembered = self._remembered.get(token)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
         forgotten = self._forgotten
-        caller, expires_at = await self._look_up(token, digest)
+        caller, expires_at = await self._look_up(token)
         # A run that ended during the look-up was forgotten before there was anything to forget.
         if caller is not None and (caller.run_id is None or forgotten == self._forgotten):
             if len(self._remembered) >= REMEMBER_MAX:
                 self._remembered.clear()
-            self._remembered[digest] = (time.monotonic() + _remember_secs(expires_at), caller)
+            self._remembered[token] = (time.monotonic() + _remember_secs(expires_at), caller)
         return caller
 
-    async def _look_up(self, token: str, digest: str) -> tuple[Caller | None, datetime | None]:
+    async def _look_up(self, token: str) -> tuple[Caller | None, datetime | None]:
         """The caller, and when its token expires."""
         run_id = self._signed_run_id(token)
         if run_id is not None:
@@ -201,7 +200,9 @@ class UserService:
         if user_id is not None:
             user = await self._db.read(lambda tx: repository.user_by_id(tx, user_id))
             return None if user is None else Caller(user.id, user.username), None
-        found = await self._db.read(lambda tx: repository.token_by_hash(tx, digest, at=clock.now()))
+        found = await self._db.read(
+            lambda tx: repository.token_by_hash(tx, _hash(token), at=clock.now())
+        )
         if found is None:
             return None, None
         scopes = None if found.scopes is None else Scopes(frozenset(found.scopes))
@@ -228,7 +229,7 @@ class UserService:
     def forget_run(self, run_id: str) -> None:
         """Stop accepting the run's token at once: it has ended."""
         self._forgotten += 1
-        self._remembered.pop(_hash(self.run_token(run_id)), None)
+        self._remembered.pop(self.run_token(run_id), None)
 
 
 def _found(user: User | None) -> User:
