@@ -104,11 +104,26 @@ def podman_python_image(podman: ContainerEngine) -> str:
     return _bootstrapped(podman, "python")
 
 
-def _bootstrapped(engine: ContainerEngine, language: str) -> str:
+@pytest.fixture(scope="session")
+def node_image(dockerd: ContainerEngine) -> str:
+    """Without the SDK, which takes a minute to install."""
+    return _bootstrapped(dockerd, "node", "--no-sdk")
+
+
+def _bootstrapped(engine: ContainerEngine, language: str, *options: str) -> str:
     """`apify/actor-python` and the like, made from packages as on a machine without a registry."""
     environment = {**os.environ, "CALLBOARD_DOCKER_URL": engine.url, "TMPDIR": str(engine.memory)}
     made = subprocess.run(
-        [sys.executable, "-m", "callboard", "images", "bootstrap", language, "--installed"],
+        [
+            sys.executable,
+            "-m",
+            "callboard",
+            "images",
+            "bootstrap",
+            language,
+            "--installed",
+            *options,
+        ],
         env=environment,
         capture_output=True,
         text=True,

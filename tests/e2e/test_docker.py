@@ -51,6 +51,31 @@ async def test_an_actor_with_a_dockerfile_answers_a_synchronous_run(docker_api: 
     assert "step 1/" in log.lower()
 
 
+NODE = """\
+FROM apify/actor-node
+COPY --chown=myuser:myuser . ./
+RUN node --check main.js
+CMD npm start --silent
+"""
+ADDS_IN_NODE = """\
+const store = `${process.env.APIFY_API_BASE_URL}/v2/key-value-stores/${process.env.APIFY_DEFAULT_KEY_VALUE_STORE_ID}`
+const headers = { authorization: `Bearer ${process.env.APIFY_TOKEN}`, 'content-type': 'application/json' }
+const { numbers } = await (await fetch(`${store}/records/INPUT`, { headers })).json()
+const body = JSON.stringify({ sum: numbers.reduce((a, b) => a + b), uid: process.getuid() })
+await fetch(`${store}/records/OUTPUT`, { method: 'PUT', headers, body })
+"""
+
+
+@pytest.mark.usefixtures("node_image")
+async def test_a_node_actor_with_a_dockerfile_answers_a_synchronous_run(docker_api: Client):
+    package = '{"name": "adds", "type": "module", "scripts": {"start": "node main.js"}}'
+    files = {"Dockerfile": NODE, "package.json": package, "main.js": ADDS_IN_NODE}
+    actor_id = (await ActorMaker(docker_api).built(files))["id"]
+    reply = await docker_api.post(f"/v2/actors/{actor_id}/run-sync", json={"numbers": [1, 2, 3]})
+    assert reply.status == 201, reply.body
+    assert json.loads(reply.body) == {"sum": 6, "uid": 1000}
+
+
 async def test_a_run_goes_on_while_its_server_is_killed_and_is_found_again(
     docker_server: Server, docker_api: Client
 ):

@@ -28,6 +28,13 @@ def bootstrap(
             help="Of the Debian packages installed on this machine: takes seconds and no network.",
         ),
     ] = False,
+    no_sdk: Annotated[
+        bool,
+        typer.Option(
+            "--no-sdk",
+            help="Leave apify and crawlee, which come from the npm registry, out of the image for Node.js.",
+        ),
+    ] = False,
     suite: Annotated[
         str | None, typer.Option(help="Debian release. Default: this machine's, else stable.")
     ] = None,
@@ -62,7 +69,7 @@ def bootstrap(
         unknown = [name for name in languages or () if name not in LANGUAGES]
         if unknown:
             raise CommandFailed(f"There is no image for {unknown[0]}; use python or node.")
-        wish = Wish(suite or host_suite(), mirror or (), package or (), installed)
+        wish = Wish(suite or host_suite(), mirror or (), package or (), installed, not no_sdk)
         try:
             async with Engine(settings.docker_url or default_url(os.environ)) as engine:
                 for name in languages or ["python"]:

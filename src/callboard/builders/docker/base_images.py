@@ -37,6 +37,8 @@ class Language:
     version: re.Pattern[str]
     steps: str
     """Of the Dockerfile of the second layer, after the operator's settings are in place, as root."""
+    sdk: str = ""
+    """The steps after them that need a package registry."""
 
 
 _USER = """\
@@ -59,9 +61,11 @@ _NODE_STEPS = f"""\
 RUN mkdir -p {WORK_DIR} && chown -R myuser:myuser /usr/local {WORK_DIR}
 USER myuser
 WORKDIR {WORK_DIR}
-RUN echo '{{"name": "actor", "private": true}}' > package.json \\
-    && npm install --quiet --no-audit --no-fund apify crawlee && rm -rf ~/.npm && mkdir ~/.npm
+RUN echo '{{"name": "actor", "private": true}}' > package.json
 ENV NODE_ENV=production APIFY_DISABLE_OUTDATED_WARNING=1
+"""
+_NODE_SDK = """\
+RUN npm install --quiet --no-audit --no-fund apify crawlee && rm -rf ~/.npm && mkdir ~/.npm
 """
 PYTHON = Language(
     "python",
@@ -78,6 +82,7 @@ NODE = Language(
     ("ca-certificates", "nodejs", "npm"),
     re.compile(r"\d+"),
     _NODE_STEPS,
+    _NODE_SDK,
 )
 LANGUAGES = {language.name: language for language in (PYTHON, NODE)}
 
@@ -93,7 +98,9 @@ def installed_version(language: Language, dpkg_status: str) -> str | None:
     return None
 
 
-def second_layer(language: Language, base: str, registries: Registries) -> bytes:
+def second_layer(
+    language: Language, base: str, registries: Registries, *, sdk: bool = True
+) -> bytes:
     """The build context, as a tar archive, that makes `base` an image for Actors."""
     certificates = _certificates(registries.env)
     files = {"etc/pip.conf": _pip_conf(registries.env), "etc/npmrc": _npmrc(registries.npmrc)}
@@ -102,7 +109,8 @@ def second_layer(language: Language, base: str, registries: Registries) -> bytes
         files[CERTIFICATES.lstrip("/")] = certificates
         names = (*_CERTIFICATE_SETTINGS, "GIT_SSL_CAINFO")
         lines.append("ENV " + " ".join(f"{name}={CERTIFICATES}" for name in names))
-    lines += [language.steps, "USER myuser", f"WORKDIR {WORK_DIR}", 'CMD ["sh"]', ""]
+    steps = language.steps + (language.sdk if sdk else "")
+    lines += [steps, "USER myuser", f"WORKDIR {WORK_DIR}", 'CMD ["sh"]', ""]
     files["Dockerfile"] = "\n".join(lines).encode()
     return _packed(files)
 

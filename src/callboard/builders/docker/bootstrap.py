@@ -45,6 +45,8 @@ class Wish:
     packages: Sequence[str] = ()
     installed: bool = False
     """Of what this machine has installed, instead of a suite's packages."""
+    sdk: bool = True
+    """With what Apify's images for the language carry from a package registry."""
 
 
 async def bootstrap(
@@ -58,7 +60,8 @@ async def bootstrap(
     version = await _version(engine, language, base)
     names = [f"{language.repository}:{tag}" for tag in (version, "latest")]
     say(f"Making {names[0]}.")
-    await _add_layer(engine, language, base, names, say)
+    context = second_layer(language, base, read_registries(os.environ), sdk=wish.sdk)
+    await _add_layer(engine, context, names, say)
     return names
 
 
@@ -147,9 +150,8 @@ async def _version(engine: Engine, language: Language, image: str) -> str:
 
 
 async def _add_layer(
-    engine: Engine, language: Language, base: str, names: list[str], say: Callable[[str], None]
+    engine: Engine, context: bytes, names: list[str], say: Callable[[str], None]
 ) -> None:
-    context = second_layer(language, base, read_registries(os.environ))
     # The operator's own steps: they may use the machine's network, whatever the engine's own is like.
     params = {"t": names[0], "rm": "1", "forcerm": "1", "networkmode": "host"}
     params["buildargs"] = msgspec.json.encode(proxies(os.environ)).decode()
