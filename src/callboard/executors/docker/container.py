@@ -13,9 +13,9 @@ JOB_LABEL = "callboard.job"
 MIB = 1024 * 1024
 _SHARES_PER_CPU = 1024
 _LOG_FILE_MBYTES = 64
+"""The engine keeps the newest two files of this size for a server that is not there to read."""
 REMOVED_WHOLE = {"force": "1", "v": "1"}
 """Parameters of a container's removal: also when it runs, and with the volumes that are nobody else's."""
-"""The engine keeps the newest two files of this size for a server that is not there to read."""
 BINARY_LOG, JSON_LOG = "local", "json-file"
 """Log drivers. JSON does not keep bytes that are no UTF-8, but every engine has it."""
 
