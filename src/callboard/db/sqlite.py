@@ -27,6 +27,8 @@ T = TypeVar("T")
 GROUP_MAX = 256
 READER_THREADS = 4
 _BEGIN_WRITE = "BEGIN IMMEDIATE"
+_LOG_BYTES = 1000 * 4096
+"""Where the database begins to write what is in the log to its place, and then the log anew."""
 _WRITER_CACHE_KIB = 16_000
 # Each reader has a cache of its own; what is not in it is still in the system's, a copy away.
 _READER_CACHE_KIB = 4_000
@@ -59,6 +61,7 @@ class SqliteDatabase(Database):
         self._writer_engine = _engine(path, size=1)
         try:
             _upgrade(self._writer_engine)
+            _make_room_in_log(self._writer_engine, path)
         except BaseException:
             self._writer_engine.dispose()
             raise
@@ -263,6 +266,30 @@ def _upgrade(engine: Engine) -> None:
         upgrade(engine)
     finally:
         event.remove(engine, "begin", begin)
+
+
+def _make_room_in_log(engine: Engine, path: Path) -> None:
+    """Let the write-ahead log have the size at once that it would grow to.
+
+    A flush that has to record that a file has grown takes up to twice as long. What fills the log is undone before it
+    is committed, so it is never read; written it is, as it does not fit the cache. Without room on the disk, the log
+    has to grow.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    with suppress(sqlite3.Error, OSError), engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        if log.stat().st_size >= _LOG_BYTES:
+            return
+        driver.execute("PRAGMA cache_size=10")
+        driver.execute(_BEGIN_WRITE)
+        try:
+            driver.execute("CREATE TABLE filler (bytes)")
+            driver.execute("INSERT INTO filler VALUES (zeroblob(?))", (_LOG_BYTES,))
+        finally:
+            _roll_back(driver)
+            driver.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
+        with log.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _engine(path: Path, *, size: int, is_read_only: bool = False) -> Engine:

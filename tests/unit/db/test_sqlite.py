@@ -215,3 +215,15 @@ async def test_only_the_owner_can_read_the_files(db: SqliteDatabase, path: Path)
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("*.db*")}
     assert len(modes) >= 2
     assert set(modes.values()) == {0o600}
+
+
+async def test_the_log_has_its_size_from_the_start(db: SqliteDatabase, path: Path):
+    log = path.with_name("callboard.db-wal")
+    at_first = log.stat().st_size
+    assert at_first >= 1000 * 4096
+    for number in range(50):
+        await db.write(add(number))
+    assert log.stat().st_size == at_first
+    assert await kept(db) == list(range(50))
+    tables = await db.read(lambda tx: list(tx.execute(text("SELECT name FROM sqlite_master"))))
+    assert ("filler",) not in [tuple(row) for row in tables]
