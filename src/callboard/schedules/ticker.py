@@ -139,10 +139,9 @@ class Ticker:
 
 
 async def _sleep_until(due_at: datetime, changes: Listener) -> None:
-    """Return when the instant has come or the schedules have changed."""
-    while (left := (due_at - clock.now()).total_seconds()) > 0:
-        if await changes.wait(min(left, clock.LOOK_AGAIN_SECS)):
-            return
+    """Return when the instant has come, the schedules have changed, or it is time to look at the clock again."""
+    left = (due_at - clock.now()).total_seconds()
+    await changes.wait(min(max(left, 0), clock.LOOK_AGAIN_SECS))
 
 
 def _current(tx: Connection, invocation: _Invocation) -> Schedule:
