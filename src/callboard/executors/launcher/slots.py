@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 
 from callboard.executors.launcher import linux
@@ -24,29 +24,26 @@ class Slot:
     ) -> None:
         self.lease = lease
         self._mounts: int | None = None
+        self._control = -1
         self.group = cgroups.group(f"slot-{number}")
-        if self.group:
-            self.group.create()
-        self.output_fd, output = os.pipe2(os.O_CLOEXEC)
-        self.status_fd, status = os.pipe2(os.O_CLOEXEC)
-        control, self._control = os.pipe2(os.O_CLOEXEC)
-        for fd in (self.output_fd, self.status_fd):
-            os.set_blocking(fd, False)
-        try:
+        with ExitStack() as of_shell, ExitStack() as of_failed:
+            if self.group:
+                of_failed.callback(self.group.remove)
+                self.group.create()
+            of_failed.callback(self.leave)
+            self.output_fd, output = _pipe(of_failed, of_shell)
+            self.status_fd, status = _pipe(of_failed, of_shell)
+            control, self._control = os.pipe2(os.O_CLOEXEC)
+            of_shell.callback(os.close, control)
+            for fd in (self.output_fd, self.status_fd):
+                os.set_blocking(fd, False)
             netns_path = lease.netns_path if lease else ""
             joins = self.group.joins if self.group else ()
             with linux.fresh_mount_namespace() if has_mounts else nullcontext() as self._mounts:
                 self.pid = spawn_waiting(
                     joins, netns_path or None, control=control, output=output, status=status
                 )
-        except OSError:
-            for fd in (self.output_fd, self.status_fd):
-                os.close(fd)
-            self.leave()
-            raise
-        finally:
-            for fd in (control, output, status):
-                os.close(fd)
+            of_failed.pop_all()
 
     def mounting(self) -> AbstractContextManager[None]:
         """What is mounted in the body is seen in this slot only, and gone with it.
@@ -72,6 +69,14 @@ class Slot:
         if self._mounts is not None:
             os.close(self._mounts)
             self._mounts = None
+
+
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """The two ends, each to be closed with its stack."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    for stack, end in zip((reading, writing), ends, strict=True):
+        stack.callback(os.close, end)
+    return ends
 
 
 class Slots:
