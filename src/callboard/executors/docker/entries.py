@@ -52,7 +52,7 @@ def _entry(stream: int, content: bytes) -> Entry:
 
 def _in_order(stamp: str) -> str:
     """In UTC and of one length, as Docker's are, so that the later one is the greater. Empty for what is no time."""
-    if len(stamp) == _FULL_STAMP_CHARS:
+    if len(stamp) == _FULL_STAMP_CHARS and stamp.endswith("Z"):
         return stamp
     at = moment(stamp)
     if at is None:
