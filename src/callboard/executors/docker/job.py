@@ -95,6 +95,7 @@ class ContainerJob:
     async def run(self, started_at_millis: int) -> Exit:
         """Follow a started container to its end. Every step is done again when the engine goes away meanwhile."""
         self._figures = Figures(started_at_millis / 1000)
+        await self._count_down(started_at_millis)
         follower = await asyncio.to_thread(
             Follower,
             self._folder.path,
@@ -102,7 +103,6 @@ class ContainerJob:
             self.record.secrets,
             self._grew,
         )
-        self._count_down(started_at_millis)
         measuring = asyncio.create_task(self._measure(self._figures))
         weighing = asyncio.create_task(self._weigh())
         copying = asyncio.create_task(self._copy_log(follower))
@@ -140,12 +140,12 @@ class ContainerJob:
             self._ran_out_of_memory = True
             self._kill_later(ExitCause.OUT_OF_MEMORY)
 
-    def _count_down(self, started_at_millis: int) -> None:
+    async def _count_down(self, started_at_millis: int) -> None:
         """The timeout counts from the start. What no server was there to enforce is done now."""
         if self.record.timeout_secs is None:
             return
         # The engine's clock is not ours, and both may have been set since.
-        noted = self._folder.started()
+        noted = await asyncio.to_thread(self._folder.started)
         passed = noted.passed_millis() if noted else now_millis() - started_at_millis
         left = self.record.timeout_secs - passed / 1000
         loop = asyncio.get_running_loop()
@@ -264,7 +264,8 @@ class ContainerJob:
         """Hold it to its disk space, where the engine does not: look what it has written now and then."""
         while self.record.weighs or self._volumes:
             await asyncio.sleep(_WEIGH_EVERY_SECS)
-            with suppress(EngineGone, EngineRefused):
+            # Also when there is no process to be had for it: the next look is as good.
+            with suppress(EngineGone, EngineRefused, OSError):
                 written = await written_bytes(self._engine, self.container_id, self._volumes)
                 if written > self.record.disk_mbytes * MIB:
                     await self.end_by(ExitCause.OUT_OF_DISK)
