@@ -10,7 +10,7 @@ from pathlib import Path
 def remove_tree(folder: Path) -> None:
     """Take away a folder with all in it, following no link; what cannot be removed stays. Harmless when repeated."""
     shutil.rmtree(folder, ignore_errors=True)
-    if os.path.lexists(folder):
+    if os.path.isdir(folder) and not os.path.islink(folder):
         _open_up(folder)
         shutil.rmtree(folder, ignore_errors=True)
 

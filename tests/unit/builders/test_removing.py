@@ -19,6 +19,15 @@ def test_links_are_removed_and_not_followed(tmp_path: Path):
     remove_tree(tmp_path / "left")
 
 
+def test_a_link_in_the_place_of_the_folder_opens_nothing(tmp_path: Path):
+    closed = tmp_path / "outside" / "closed"
+    closed.mkdir(parents=True)
+    closed.chmod(0o500)
+    (tmp_path / "left").symlink_to(tmp_path / "outside")
+    remove_tree(tmp_path / "left")
+    assert closed.stat().st_mode & 0o777 == 0o500
+
+
 @needs_another_user
 def test_folders_that_a_step_has_closed_are_removed_without_root():
     with open_folder() as folder:
