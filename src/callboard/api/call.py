@@ -34,7 +34,9 @@ class Call:
 
     @cached_property
     def query(self) -> Query:
-        return Query(self.request.query_params)
+        # Most calls have none, and taking that apart costs as much.
+        has_any = bool(self.request.scope["query_string"])
+        return Query(self.request.query_params if has_any else {})
 
     @property
     def user(self) -> Caller:
