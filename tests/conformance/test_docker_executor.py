@@ -100,7 +100,7 @@ async def test_files_in_a_volume_of_the_image_count_and_go_with_the_job(
     small = SmallDisk(**{field.name: getattr(spec, field.name) for field in fields(spec)})
     handle = await stage.executor.start(small)
     assert (await stage.wait(handle)).cause is ExitCause.OUT_OF_DISK
-    assert (await asked(dockerd, "/volumes"))["Volumes"] != []
+    assert (await asked(dockerd, "/volumes"))["Volumes"]
     await stage.executor.forget(handle)
     await stage.executor.close(stop_jobs=False)  # what is removed in the background has been
     await stage.executor.open(stage.watcher)

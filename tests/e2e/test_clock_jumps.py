@@ -127,6 +127,7 @@ async def test_a_run_goes_on_and_takes_as_long_as_it_takes(stage: Stage, days: i
     run_id = await stage.started(stage.sleeps, timeout=3600)
     begun = time.monotonic()
     waiting = asyncio.ensure_future(stage.run(run_id, 1))
+    await asyncio.sleep(0.3)  # in which the server begins to wait
     stage.jump(days)
     run = await waiting
     assert 0.9 < time.monotonic() - begun < 10
@@ -142,14 +143,14 @@ async def test_a_run_goes_on_and_takes_as_long_as_it_takes(stage: Stage, days: i
 async def test_a_timeout_comes_when_it_was_to_come_also_to_a_program_started_again(
     stage: Stage, days: int
 ):
-    run_id = await stage.started(stage.sleeps, timeout=2)
+    run_id = await stage.started(stage.sleeps, timeout=4)
     stage.jump(days)
     assert (await stage.api.post(f"/v2/actor-runs/{run_id}/reboot")).status == 200
     await stage.api.until_logged(run_id, "Starting again")
     assert (await stage.run(run_id))["status"] == "RUNNING"
     run = await stage.run(run_id, 20)
     assert run["status"] == "TIMED-OUT"
-    assert 2 <= run["stats"]["runTimeSecs"] < 10
+    assert 4 <= run["stats"]["runTimeSecs"] < 12
 
 
 @pytest.mark.parametrize("days", JUMPS)

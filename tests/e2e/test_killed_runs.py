@@ -248,7 +248,7 @@ async def test_a_waiting_run_that_was_aborted_is_never_started(stage: Stage):
 
 @at_each(KNOWN_END)
 async def test_a_timed_out_run_ends_as_timed_out_after_a_death_when(stage: Stage, step: str):
-    run_id = await stage.started(stage.sleeps, timeout=1)
+    run_id = await stage.started(stage.sleeps, timeout=2)
     async with stage.server.dying_at(step):
         pass
     assert (await stage.ended(run_id))["status"] == "TIMED-OUT"
