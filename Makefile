@@ -35,7 +35,7 @@ up: $(VENV)/.installed ## Start a server with its data in ./data; ARGS="--port 9
 	$(BIN)/callboard up --data-dir data $(ARGS)
 
 test: $(VENV)/.installed $(NODE_CLIENTS) | test-system ## Run all tests; ARGS="-k runs" narrows them
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.installed ## Lint, types, import order, generated docs
 	$(BIN)/ruff check .
