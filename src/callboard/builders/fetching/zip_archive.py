@@ -24,7 +24,7 @@ UNREADABLE = (
     zlib.error,
     EOFError,
     ValueError,
-    NotImplementedError,
+    NotImplementedError,  # the library's word for a way of packing, or a version, that it does not know
     struct.error,
 )
 """What hostile headers and contents make the library raise."""
