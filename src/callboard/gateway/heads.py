@@ -33,11 +33,11 @@ class Head:
     scheme: str
 
     def first(self, name: bytes) -> bytes | None:
-        return next((value for key, value in self.headers if key == name), None)
+        return _first(self.headers, name)
 
     @property
     def host(self) -> str:
-        return (self.first(b"host") or b"").decode("latin-1")
+        return host_of(self.headers)
 
     @property
     def path(self) -> str:
@@ -63,6 +63,15 @@ class Head:
         found = [value.strip() for scheme, _, value in given if scheme.lower() == b"bearer"]
         found += [_value(pair) for pair in _pairs(self.target) if _is_token(pair)]
         return [text.decode("latin-1") for text in found if text]
+
+
+def host_of(headers: Headers) -> str:
+    """The host that a request was sent to; empty when it does not say."""
+    return (_first(headers, b"host") or b"").decode("latin-1")
+
+
+def _first(headers: Headers, name: bytes) -> bytes | None:
+    return next((value for key, value in headers if key == name), None)
 
 
 def probe() -> Headers:

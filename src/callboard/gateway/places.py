@@ -26,8 +26,7 @@ class Kind(Enum):
     """A label of a host name, which may be any of the others."""
 
 
-_BY_PATH = (Kind.RUN, Kind.ACTOR, Kind.TASK)
-_PATHS = tuple(kind.value for kind in _BY_PATH)
+_BY_PATH = {kind.value: kind for kind in (Kind.RUN, Kind.ACTOR, Kind.TASK)}
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,8 @@ def _has_port(host: str) -> bool:
 
 
 def _of_path(path: str) -> Place | None:
-    if not path.startswith(_PATHS):
-        return None
-    for kind in _BY_PATH:
-        if path.startswith(kind.value):
-            ref = path[len(kind.value) :].partition("/")[0]
-            return Place(kind, unquote(ref), kind.value + ref) if ref else None
+    for prefix, kind in _BY_PATH.items():
+        if path.startswith(prefix):
+            ref = path[len(prefix) :].partition("/")[0]
+            return Place(kind, unquote(ref), prefix + ref) if ref else None
     return None

@@ -10,7 +10,7 @@ from callboard.api.errors import InternalError, render
 from callboard.core.errors import ApiError
 from callboard.gateway.doors import Door, Doors
 from callboard.gateway.exchange import ClientGone, Exchange
-from callboard.gateway.heads import Head, incoming
+from callboard.gateway.heads import Head, host_of, incoming
 from callboard.gateway.places import Kind, Place
 
 log = structlog.get_logger()
@@ -32,9 +32,8 @@ class Gateway:
 
     def _place_of(self, scope: Scope) -> Place | None:
         """Asked for each call of the API, too, so it looks at nothing that it need not."""
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         path: bytes = scope["raw_path"].partition(b"?")[0]
-        return self._doors.place_of(host.decode("latin-1"), path.decode("latin-1"))
+        return self._doors.place_of(host_of(scope["headers"]), path.decode("latin-1"))
 
 
 class _Visit:
