@@ -6,7 +6,6 @@ each column's type converts, and what the driver raises arrives as the `sqlalche
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -73,38 +72,28 @@ class Prepared:
     def first(self, tx: Connection, values: Mapping[str, Any]) -> list[Any] | None:
         """Run it and return its first row."""
         plan = self._plan(tx)
-        try:
-            cursor = _driver(tx).execute(plan.sql, plan.arranged(values))
-            row = cursor.fetchone()
-            cursor.close()
-        except plan.errors as error:
-            raise toolkit_error(tx, plan.sql, error) from error
+        row = _asked(
+            tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)).fetchone()
+        )
         return None if row is None else plan.row(row)
 
     def all(self, tx: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
         """Run it and return its rows."""
         plan = self._plan(tx)
-        try:
-            rows = _driver(tx).execute(plan.sql, plan.arranged(values)).fetchall()
-        except plan.errors as error:
-            raise toolkit_error(tx, plan.sql, error) from error
+        rows = _asked(
+            tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)).fetchall()
+        )
         return [plan.row(row) for row in rows]
 
     def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
         plan = self._plan(tx)
-        try:
-            _driver(tx).execute(plan.sql, plan.arranged(values)).close()
-        except plan.errors as error:
-            raise toolkit_error(tx, plan.sql, error) from error
+        _asked(tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)))
 
-    def run_each(self, tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    def run_each(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for every set of values."""
         plan = self._plan(tx)
-        try:
-            with closing(_driver(tx).cursor()) as cursor:
-                cursor.executemany(plan.sql, [plan.arranged(values) for values in rows])
-        except plan.errors as error:
-            raise toolkit_error(tx, plan.sql, error) from error
+        arranged = [plan.arranged(values) for values in rows]
+        _asked(tx, plan, lambda cursor: cursor.executemany(plan.sql, arranged))
 
     def _plan(self, tx: Connection) -> _Plan:
         plan = self._plans.get(tx.dialect.name)
@@ -113,8 +102,16 @@ class Prepared:
         return plan
 
 
-def _driver(tx: Connection) -> Any:
-    return tx.connection.dbapi_connection
+def _asked(tx: Connection, plan: _Plan, ask: Callable[[Any], Any]) -> Any:
+    """What `ask` gets from a cursor of the driver's, which is closed then."""
+    connection: Any = tx.connection.dbapi_connection
+    cursor = connection.cursor()
+    try:
+        return ask(cursor)
+    except plan.errors as error:
+        raise toolkit_error(tx, plan.sql, error) from error
+    finally:
+        cursor.close()
 
 
 def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
