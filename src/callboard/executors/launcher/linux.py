@@ -81,13 +81,13 @@ def network_namespace(path: str | None) -> Generator[None]:
     if path is None:
         yield
         return
-    with _back_to(_OWN_NETWORK, CLONE_NEWNET):
-        away = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+    away = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with _back_to(_OWN_NETWORK, CLONE_NEWNET):
             setns(away, CLONE_NEWNET)
-        finally:
-            os.close(away)
-        yield
+            yield
+    finally:
+        os.close(away)
 
 
 @contextmanager
@@ -102,11 +102,8 @@ def fresh_mount_namespace() -> Generator[int]:
 
 
 @contextmanager
-def mount_namespace(fd: int | None) -> Generator[None]:
-    """Run the body among the mounts of `fresh_mount_namespace`; None changes nothing."""
-    if fd is None:
-        yield
-        return
+def mount_namespace(fd: int) -> Generator[None]:
+    """Run the body among the mounts of `fresh_mount_namespace`."""
     with _back_to(_OWN_MOUNTS, CLONE_NEWNS):
         setns(fd, CLONE_NEWNS)
         yield

@@ -50,7 +50,7 @@ class Slot:
 
         Were it in the launcher's own table, each start would take longer for every job that runs.
         """
-        return linux.mount_namespace(self._mounts)
+        return nullcontext() if self._mounts is None else linux.mount_namespace(self._mounts)
 
     def start(self, script: Path) -> None:
         """Let the waiting shell run a script. Raises OSError when it has died."""
