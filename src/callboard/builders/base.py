@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from callboard.executors.base import LaunchSpec
+from callboard.executors.base import LaunchSpec, disk_mbytes
 
 
 class Image(msgspec.Struct, frozen=True, rename="camel"):
@@ -85,7 +85,7 @@ class BuildSpec(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def disk_bytes(self) -> int:
         """Most that it may keep on disk: `LaunchSpec.disk_bytes` of its job."""
-        return 2 * self.memory_mbytes * 1024 * 1024
+        return disk_mbytes(self.memory_mbytes) * 1024 * 1024
 
 
 class BuildResult(msgspec.Struct, frozen=True, rename="camel"):

@@ -35,6 +35,7 @@ from callboard.core.ids import new_id
 from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
 from callboard.db.base import Database
+from callboard.executors.base import disk_mbytes
 from callboard.logs.service import job_topic
 from callboard.webhooks.model import EventType
 from callboard.webhooks.service import publish
@@ -129,7 +130,7 @@ class BuildService:
                 "useCache": request.use_cache,
                 "betaPackages": request.beta_packages,
                 "memoryMbytes": memory,
-                "diskMbytes": 2 * memory,
+                "diskMbytes": disk_mbytes(memory),
             },
             stats={"durationMillis": 0, "runTimeSecs": 0, "computeUnits": 0},
             usage=None,

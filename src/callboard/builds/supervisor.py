@@ -29,7 +29,7 @@ from callboard.core.clock import from_millis
 from callboard.core.jobs import JobStatus
 from callboard.core.signals import Signals
 from callboard.db.base import Database
-from callboard.executors.base import Exit, ExitCause, LaunchSpec
+from callboard.executors.base import Exit, ExitCause, LaunchSpec, disk_mbytes
 from callboard.jobs.admission import MemoryBudget
 from callboard.jobs.launches import Launches
 from callboard.jobs.observer import JobObserver, job_name
@@ -264,7 +264,7 @@ def _outcome(build: Build, end: Exit, result: BuildResult | None) -> tuple[JobSt
     if end.cause is ExitCause.OUT_OF_DISK:
         return (
             JobStatus.FAILED,
-            f"The build exceeded its disk limit of {2 * build.memory_mbytes} MB.",
+            f"The build exceeded its disk limit of {disk_mbytes(build.memory_mbytes)} MB.",
         )
     if end.cause in (ExitCause.LOST, ExitCause.NOT_STARTED):
         return JobStatus.FAILED, end.detail or "The build was lost when the machine went down."

@@ -33,6 +33,11 @@ class Mount:
     mode: MountMode = MountMode.READ_ONLY
 
 
+def disk_mbytes(memory_mbytes: int) -> int:
+    """What comes with so much memory, for runs and builds alike, as the contract's options show it."""
+    return 2 * memory_mbytes
+
+
 @dataclass(frozen=True)
 class LaunchSpec:
     """All an executor needs to start a job. `job_id` names this start: a run started again has a new one."""
@@ -69,7 +74,7 @@ class LaunchSpec:
     @property
     def disk_mbytes(self) -> int:
         """Most that it may keep on disk, unless the executor's rung `disk` is "none"."""
-        return 2 * self.memory_mbytes
+        return disk_mbytes(self.memory_mbytes)
 
     @property
     def disk_bytes(self) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from callboard.core import clock
 from callboard.core.clock import from_millis
 from callboard.core.jobs import JobStatus
-from callboard.executors.base import Exit, ExitCause
+from callboard.executors.base import Exit, ExitCause, disk_mbytes
 from callboard.runs import repository
 from callboard.runs.charges import counted_at_end
 from callboard.runs.model import Run
@@ -58,7 +58,10 @@ def outcome(run: Run, end: Exit) -> tuple[JobStatus, str]:
             f"Actor run exceeded its memory limit of {run.memory_mbytes} MB",
         )
     if end.cause is ExitCause.OUT_OF_DISK:
-        return JobStatus.FAILED, f"Actor run exceeded its disk limit of {2 * run.memory_mbytes} MB"
+        return (
+            JobStatus.FAILED,
+            f"Actor run exceeded its disk limit of {disk_mbytes(run.memory_mbytes)} MB",
+        )
     if end.cause is ExitCause.NOT_STARTED:
         return JobStatus.FAILED, f"Actor could not be started: {end.detail}"
     if end.cause is ExitCause.LOST:

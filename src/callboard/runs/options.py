@@ -8,6 +8,7 @@ from callboard.actors.model import DEFAULT_TAG, Actor, PermissionLevel
 from callboard.api.params import Query
 from callboard.config import Settings
 from callboard.core.errors import InvalidValue
+from callboard.executors.base import disk_mbytes
 from callboard.inputs.memory_expression import MemoryExpressionError, memory_from_expression
 from callboard.runs.errors import MaxItemsNotPositive, MaxTotalChargeNotPositive
 
@@ -114,7 +115,7 @@ class RunOptions:
             "build": self.build,
             "timeoutSecs": self.timeout_secs,
             "memoryMbytes": self.memory_mbytes,
-            "diskMbytes": 2 * self.memory_mbytes,
+            "diskMbytes": disk_mbytes(self.memory_mbytes),
             "restartOnError": self.restart_on_error,
         }
         if self.max_items is not None:

@@ -12,6 +12,7 @@ from callboard.builds.errors import BuildNotFound
 from callboard.builds.service import find_for_run
 from callboard.core import clock
 from callboard.core.jobs import JobStatus
+from callboard.executors.base import disk_mbytes
 from callboard.jobs.admission import MemoryBudget
 from callboard.runs.errors import ActorMemoryLimitExceeded
 from callboard.runs.model import Run
@@ -84,7 +85,7 @@ def _option_changes(requested: RequestedOptions) -> dict[str, Any]:
     values = {
         "timeoutSecs": requested.timeout_secs,
         "memoryMbytes": requested.memory_mbytes,
-        "diskMbytes": requested.memory_mbytes and 2 * requested.memory_mbytes,
+        "diskMbytes": requested.memory_mbytes and disk_mbytes(requested.memory_mbytes),
         "maxItems": requested.max_items,
         "maxTotalChargeUsd": requested.max_total_charge_usd,
         "restartOnError": requested.restart_on_error,
