@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -147,7 +148,10 @@ class Podman(ContainerEngine):
         """It would leave its containers and networks as they are."""
         for command in (("rm", "--all", "--force", "--time=0"), ("network", "prune", "--force")):
             argv = (self.program, *self._own(), *command)
-            subprocess.run(argv, env=self.environment, check=False, capture_output=True)
+            with suppress(subprocess.TimeoutExpired):  # what it leaves is cleared by the next one
+                subprocess.run(
+                    argv, env=self.environment, check=False, capture_output=True, timeout=_STOP_SECS
+                )
         super().stop()
         _forget_bridges()
 

@@ -218,6 +218,15 @@ class Client:
                 assert chunk, f"the log ended without {text!r}: {seen.decode()}"
                 seen += chunk
 
+    async def logged(self, job_id: str) -> list[str]:
+        """The lines of a run's or build's log, without the times before them."""
+        text = (await self.get(f"/v2/logs/{job_id}")).body.decode()
+        return [line.partition(" ")[2] for line in text.splitlines()]
+
+    async def printed(self, job_id: str) -> list[str]:
+        """Of these, what its own programs have printed."""
+        return [line for line in await self.logged(job_id) if not line.startswith("ACTOR: ")]
+
     async def get(self, path: str, **options: Any) -> Reply:
         return await self.request("GET", path, **options)
 

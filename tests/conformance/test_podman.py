@@ -4,6 +4,7 @@ import pytest
 
 from callboard.executors.docker.executor import DockerExecutor, Options
 from tests.engines import ContainerEngine
+from tests.podman import IN_PLACE_OF_DOCKER
 
 from . import test_docker_executor as beyond
 from . import test_executors as promises
@@ -20,11 +21,6 @@ def make_executor(podman: ContainerEngine, podman_python_image: str, api_port: i
         "callboard/base-python:latest",
         adds=("HOSTNAME", "TERM", "container"),
     )
-
-
-@pytest.fixture(scope="session")
-def dockerd(podman: ContainerEngine) -> ContainerEngine:
-    return podman
 
 
 # The tests themselves, of the parts in which engines differ. They find theirs in fixtures, which are others here.
@@ -45,4 +41,4 @@ SAME = [
     promises.test_stopping_twice_and_after_the_end_is_harmless,
     promises.test_what_a_job_writes_to_an_overlay_is_its_own_and_thrown_away,
 ]
-globals().update({test.__name__: test for test in SAME})
+globals().update(IN_PLACE_OF_DOCKER | {test.__name__: test for test in SAME})

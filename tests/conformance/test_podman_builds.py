@@ -6,22 +6,12 @@ from pathlib import Path
 import pytest
 
 from callboard.builders.base import Builder
-from tests.engines import ContainerEngine
+from tests.podman import IN_PLACE_OF_DOCKER
 
 from . import test_builders as promises
 from .conftest import Stage
 
 pytestmark = pytest.mark.xdist_group("podman")
-
-
-@pytest.fixture(scope="session")
-def dockerd(podman: ContainerEngine) -> ContainerEngine:
-    return podman
-
-
-@pytest.fixture(scope="session")
-def python_image(podman_python_image: str) -> str:
-    return podman_python_image
 
 
 @pytest.fixture
@@ -39,4 +29,4 @@ SAME = (
     "test_a_failing_step_fails_the_build_in_the_tools_own_words",
     "test_removing_a_build_leaves_nothing_and_can_be_repeated",
 )
-globals().update({name: getattr(promises, name) for name in SAME})
+globals().update(IN_PLACE_OF_DOCKER | {name: getattr(promises, name) for name in SAME})

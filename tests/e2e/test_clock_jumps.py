@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,10 +98,9 @@ def server(
     clock: SettableClock, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MortalServer]:
     folder = tmp_path_factory.mktemp("set") / "data"
-    one = MortalServer(folder, environment=clock.environment)
-    start_launcher(one, clock)
-    yield one.start()
-    one.close()
+    with closing(MortalServer(folder, environment=clock.environment)) as one:
+        start_launcher(one, clock)
+        yield one.start()
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,7 @@ async def test_a_log_goes_on(stage: Stage, days: int):
     run_id = await stage.started(stage.counts)
     stage.jump(days)
     assert (await stage.run(run_id, 20))["status"] == "SUCCEEDED"
-    lines = (await stage.api.get(f"/v2/logs/{run_id}")).body.decode().splitlines()
-    assert [line.partition(" ")[2] for line in lines] == [str(n) for n in range(1, 7)]
+    assert await stage.api.logged(run_id) == [str(n) for n in range(1, 7)]
 
 
 @pytest.mark.parametrize("days", JUMPS)

@@ -1,6 +1,7 @@
 """A server that is killed at each step of a build's life: the next one carries it to its end, once and whole."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,20 +79,14 @@ class Stage:
         tags = (await self.api.get(f"/v2/acts/{actor}")).data["taggedBuilds"]
         return tags["latest"]["buildId"]
 
-    async def log(self, job_id: str) -> list[str]:
-        """Its lines without their timestamps."""
-        text = (await self.api.get(f"/v2/logs/{job_id}")).body.decode()
-        return [line.partition(" ")[2] for line in text.splitlines()]
-
     async def until_idle(self) -> None:
         await until_idle(self.server, self.api)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServer]:
-    one = MortalServer(tmp_path_factory.mktemp("mortal") / "data", STEPS)
-    yield one.start()
-    one.close()
+    with closing(MortalServer(tmp_path_factory.mktemp("mortal") / "data", STEPS)) as one:
+        yield one.start()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +115,7 @@ async def test_a_build_ends_once_and_whole_after_a_death_when(stage: Stage, step
     assert [build["id"] for build in earlier] == [build["id"] for build in before]
     build = await stage.ended(newest["id"])
     assert (build["status"], build["exitCode"]) == ("SUCCEEDED", 0)
-    log = await stage.log(build["id"])
+    log = await stage.api.logged(build["id"])
     assert log.count("a step") == 1
     assert log[-1].startswith("Built in ")
     assert await stage.tagged(stage.actor) == build["id"]
@@ -134,7 +129,7 @@ async def test_a_build_that_a_server_died_over_can_be_run(stage: Stage):
     assert (await stage.ended(newest["id"]))["status"] == "SUCCEEDED"
     run = (await stage.api.post(f"/v2/acts/{stage.actor}/runs?waitForFinish=20", params=SMALL)).data
     assert (run["status"], run["buildId"]) == ("SUCCEEDED", newest["id"])
-    assert await stage.log(run["id"]) == ["made"]
+    assert await stage.api.logged(run["id"]) == ["made"]
     await stage.until_idle()
 
 

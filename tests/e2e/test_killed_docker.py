@@ -1,6 +1,7 @@
 """A server that runs containers and is killed at some of the steps of a run, or while it builds an image."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,20 +50,14 @@ class Stage:
         await self.api.until_logged(run_id, "begun")
         return run_id
 
-    async def printed(self, run_id: str) -> list[str]:
-        text = (await self.api.get(f"/v2/logs/{run_id}")).body.decode()
-        lines = [line.partition(" ")[2] for line in text.splitlines()]
-        return [line for line in lines if not line.startswith("ACTOR: ")]
-
 
 @pytest.fixture(scope="module")
 def server(
     dockerd: ContainerEngine, python_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MortalServer]:
     folder = tmp_path_factory.mktemp("mortal") / "data"
-    one = MortalServer(folder, STEPS, executor="docker", docker_url=dockerd.url)
-    yield one.start()
-    one.close()
+    with closing(MortalServer(folder, STEPS, executor="docker", docker_url=dockerd.url)) as one:
+        yield one.start()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +78,7 @@ async def test_a_run_ends_once_and_whole_after_a_death_when(stage: Stage, step: 
         await cut_off(stage.api.post(f"/v2/acts/{stage.works}/runs", params=SMALL))
     run = await stage.newest("/v2/actor-runs")
     assert (run["status"], run["exitCode"]) == ("SUCCEEDED", 0)
-    assert await stage.printed(run["id"]) == ["begun", "done"]
+    assert await stage.api.printed(run["id"]) == ["begun", "done"]
 
 
 async def test_an_aborted_run_ends_as_aborted(stage: Stage):
@@ -92,7 +87,7 @@ async def test_an_aborted_run_ends_as_aborted(stage: Stage):
         await cut_off(stage.api.post(f"/v2/actor-runs/{run_id}/abort"))
     run = await stage.newest("/v2/actor-runs")
     assert (run["id"], run["status"]) == (run_id, "ABORTED")
-    assert await stage.printed(run_id) == ["begun"]
+    assert await stage.api.printed(run_id) == ["begun"]
 
 
 async def test_a_reboot_starts_one_more_program(stage: Stage):
@@ -102,7 +97,7 @@ async def test_a_reboot_starts_one_more_program(stage: Stage):
     await stage.api.until_logged(run_id, "begun", times=2)
     await stage.api.post(f"/v2/actor-runs/{run_id}/abort")
     assert (await stage.newest("/v2/actor-runs"))["status"] == "ABORTED"
-    assert await stage.printed(run_id) == ["begun"] * 2
+    assert await stage.api.printed(run_id) == ["begun"] * 2
 
 
 async def test_a_build_under_way_ends_once_and_whole(stage: Stage):
@@ -110,6 +105,6 @@ async def test_a_build_under_way_ends_once_and_whole(stage: Stage):
         path = f"/v2/acts/{stage.works}/builds"
         await cut_off(stage.api.post(path, params={"version": "0.0"}))
     build = await stage.newest(path)
-    log = (await stage.api.get(f"/v2/logs/{build['id']}")).body.decode()
+    log = await stage.api.logged(build["id"])
     assert (build["status"], build["exitCode"]) == ("SUCCEEDED", 0), log
-    assert log.count("Built in ") == 1
+    assert "\n".join(log).count("Built in ") == 1

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,6 @@ WORKS = "echo begun; sleep 0.1; echo done"
 SLEEPS = "echo begun; sleep 600"
 FAILS = "echo begun; exit 3"
 SMALL = {"memory": 128}
-_STAMP = re.compile(r"^\S+Z ")
 
 
 @dataclass
@@ -131,12 +130,6 @@ class Stage:
         await self.api.post(f"/v2/actor-runs/{run_id}/abort")
         assert (await self.ended(run_id))["status"] == "ABORTED"
 
-    async def printed(self, run_id: str) -> list[str]:
-        """What its programs have printed; the platform's own lines left out."""
-        text = (await self.api.get(f"/v2/logs/{run_id}")).body.decode()
-        lines = [_STAMP.sub("", line) for line in text.splitlines()]
-        return [line for line in lines if not line.startswith("ACTOR: ")]
-
     async def until_told(self, run_id: str, *events: str) -> None:
         """Every one of the events of the run has been sent, at least once."""
         wanted = {f"ACTOR.RUN.{event}" for event in events}
@@ -155,9 +148,10 @@ class Stage:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServer]:
     folder = tmp_path_factory.mktemp("mortal") / "data"
-    one = MortalServer(folder, STEPS, memory_limit_mbytes="256", rate_per_second="1000")
-    yield one.start()
-    one.close()
+    with closing(
+        MortalServer(folder, STEPS, memory_limit_mbytes="256", rate_per_second="1000")
+    ) as one:
+        yield one.start()
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +189,7 @@ async def test_a_run_ends_once_and_whole_after_a_death_when(stage: Stage, step: 
     run = await stage.ended((await stage.newest())["id"])
     assert reply is None or reply.data["id"] == run["id"]
     assert (run["status"], run["exitCode"]) == ("SUCCEEDED", 0)
-    assert await stage.printed(run["id"]) == ["begun", "done"]
+    assert await stage.api.printed(run["id"]) == ["begun", "done"]
     store = f"/v2/key-value-stores/{run['defaultKeyValueStoreId']}/records/INPUT"
     assert (await stage.api.get(store)).json == {"n": 1}
     assert (await stage.api.get(f"/v2/datasets/{run['defaultDatasetId']}")).status == 200
@@ -221,7 +215,7 @@ async def test_an_aborted_run_ends_as_aborted_after_a_death_when(stage: Stage, s
     async with stage.server.dying_at(step):
         await cut_off(stage.api.post(f"/v2/actor-runs/{run_id}/abort"))
     assert (await stage.ended(run_id))["status"] == "ABORTED"
-    assert await stage.printed(run_id) == ["begun"]
+    assert await stage.api.printed(run_id) == ["begun"]
     await stage.until_told(run_id, "ABORTED")
     await stage.until_idle()
 
@@ -265,7 +259,7 @@ async def test_a_reboot_starts_one_more_program_after_a_death_when(stage: Stage,
     run = (await stage.api.get(f"/v2/actor-runs/{run_id}")).data
     assert (run["status"], run["stats"]["rebootCount"]) == ("RUNNING", 1)
     await stage.abort(run_id)
-    assert await stage.printed(run_id) == ["begun"] * 2
+    assert await stage.api.printed(run_id) == ["begun"] * 2
     await stage.until_idle()
 
 
@@ -278,7 +272,7 @@ async def test_a_metamorph_goes_on_as_the_other_actor_after_a_death_when(stage: 
         await cut_off(stage.api.post(path, params=params, json={"n": 2}))
     run = await stage.ended(run_id)
     assert run["status"] == "SUCCEEDED"
-    assert await stage.printed(run_id) == ["begun", "begun", "done"]
+    assert await stage.api.printed(run_id) == ["begun", "begun", "done"]
     store = f"/v2/key-value-stores/{run['defaultKeyValueStoreId']}"
     assert (await stage.api.get(f"{store}/records/INPUT-METAMORPH-1")).json == {"n": 2}
     await stage.until_idle()
@@ -293,7 +287,7 @@ async def test_a_failing_run_is_restarted_as_often_as_ever_after_a_death_when(
         await cut_off(stage.api.post(path, params={**SMALL, "restartOnError": True}))
     run = await stage.ended((await stage.newest())["id"])
     assert (run["status"], run["exitCode"], run["stats"]["restartCount"]) == ("FAILED", 3, 3)
-    assert await stage.printed(run["id"]) == ["begun"] * 4
+    assert await stage.api.printed(run["id"]) == ["begun"] * 4
     await stage.until_told(run["id"], "FAILED")
     await stage.until_idle()
 
@@ -307,7 +301,7 @@ async def test_a_resurrected_run_goes_on_after_a_death_when(stage: Stage, step: 
         await cut_off(stage.api.post(f"/v2/actor-runs/{run_id}/resurrect"))
     run = await stage.ended(run_id)
     assert (run["status"], run["stats"]["resurrectCount"]) == ("SUCCEEDED", 1)
-    assert await stage.printed(run_id) == ["begun", "done"] * 2
+    assert await stage.api.printed(run_id) == ["begun", "done"] * 2
     await stage.until_told(run_id, "RESURRECTED")
     await stage.until_idle()
 
@@ -342,6 +336,6 @@ async def test_a_run_outlives_also_a_server_that_dies_as_it_starts_when(stage: S
     async with stage.server.dying_at(step):
         stage.server.begin()
     assert (await stage.api.get(f"/v2/actor-runs/{run_id}")).data["status"] == "RUNNING"
-    assert await stage.printed(run_id) == ["begun"]
+    assert await stage.api.printed(run_id) == ["begun"]
     await stage.abort(run_id)
     await stage.until_idle()

@@ -2,21 +2,11 @@
 
 import pytest
 
-from tests.engines import ContainerEngine
+from tests.podman import IN_PLACE_OF_DOCKER
 
 from . import test_docker as promises
 
 pytestmark = pytest.mark.xdist_group("podman")
-
-
-@pytest.fixture(scope="session")
-def dockerd(podman: ContainerEngine) -> ContainerEngine:
-    return podman
-
-
-@pytest.fixture(scope="session")
-def python_image(podman_python_image: str) -> str:
-    return podman_python_image
 
 
 # The test itself, and its other fixtures.
@@ -24,4 +14,4 @@ SAME = (
     *("docker_api", "docker_server"),
     "test_an_actor_with_a_dockerfile_answers_a_synchronous_run",
 )
-globals().update({name: getattr(promises, name) for name in SAME})
+globals().update(IN_PLACE_OF_DOCKER | {name: getattr(promises, name) for name in SAME})
