@@ -53,8 +53,13 @@ class Built:
     folder: Path
 
     @property
+    def text(self) -> str:
+        """The whole log, for whoever reads that a test failed: lists are shortened there."""
+        return "\n".join(self.log)
+
+    @property
     def image_argv(self) -> tuple[str, ...]:
-        assert self.result is not None, self.log
+        assert self.result is not None, self.text
         return self.result.image.argv
 
 
@@ -88,7 +93,7 @@ class Workshop:
 
     async def start(self, built: Built, **changes: object) -> tuple[Exit, list[str]]:
         """Run what was built, as a run of the Actor is started."""
-        assert built.result is not None, built.log
+        assert built.result is not None, built.text
         image = built.result.image
         mounts = [Mount(built.folder / m.source, m.target, MountMode(m.mode)) for m in image.mounts]
         spec = replace(
@@ -105,7 +110,7 @@ class Workshop:
     async def output(self, files: Mapping[str, str | bytes]) -> list[str]:
         """What the Actor made of the files prints. Build and run must succeed."""
         built = await self.build(files)
-        assert built.end.exit_code == 0, built.log
+        assert built.end.exit_code == 0, built.text
         end, log = await self.start(built)
         assert end.exit_code == 0, log
         return log
@@ -177,7 +182,7 @@ def workshop(
 
 async def test_a_python_file_is_built_and_started_without_more(workshop: Workshop):
     built = await workshop.build({"main.py": "import sys; print(sys.version_info[:1])"})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     _, log = await workshop.start(built)
     assert log == ["(3,)"]
     if workshop.builder.name == "process":
@@ -391,7 +396,7 @@ async def test_nothing_a_step_leaves_running_outlives_it(workshop: Workshop):
         + "RUN (setsid sh -c 'sleep 2; echo alive >> /usr/src/app/late' &) && echo left\nRUN sleep 2.5; ls\nCMD true"
     )
     built = await workshop.build({"Dockerfile": dockerfile})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert "left" in built.log
     assert not any("late" in line.split() for line in built.log[4:])
 
@@ -470,7 +475,7 @@ async def test_steps_run_as_an_ordinary_user_in_a_home_of_their_own(workshop: Wo
         + "RUN rm -r ~/.npm && echo kept > ~/note && chown myuser:myuser .\nRUN cat ~/note; id -u\nCMD true"
     )
     built = await workshop.build({"Dockerfile": dockerfile})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert "kept" in built.log
     assert "0" not in built.log
 
@@ -479,7 +484,7 @@ async def test_steps_run_as_an_ordinary_user_in_a_home_of_their_own(workshop: Wo
 async def test_system_packages_that_are_there_need_no_installing(workshop: Workshop):
     dockerfile = SHELL + "RUN apt-get install -y --no-install-recommends coreutils\nCMD true"
     built = await workshop.build({"Dockerfile": dockerfile})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert not any(line.startswith(("Get:", "Warning:")) for line in built.log)
 
 
@@ -593,7 +598,7 @@ async def test_links_made_by_a_step_lead_nowhere_outside(workshop: Workshop, tmp
     dockerfile = f"FROM alpine\nWORKDIR /app\nRUN ln -s {victim} out && ln -s ../../../../../../..{victim} up\n"
     dockerfile += "COPY evil.txt out/\nCOPY evil.txt up/\nCMD true"
     built = await workshop.build({"Dockerfile": dockerfile, "evil.txt": "evil"})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert list(victim.iterdir()) == []
 
 

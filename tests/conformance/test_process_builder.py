@@ -79,7 +79,7 @@ async def test_node_is_copied_from_its_image(workshop: Workshop):
 
 async def test_the_log_says_which_interpreter_was_chosen(workshop: Workshop):
     built = await workshop.build({"Dockerfile": "FROM apify/actor-python:3.99\nCMD true"})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert any("Python 3." in line and "of this machine" in line for line in built.log)
     assert any("3.99 is not installed here" in line for line in built.log)
 
@@ -114,7 +114,7 @@ async def test_without_the_best_sandbox_packages_are_skipped_by_name(
 ):
     dockerfile = SHELL + "RUN apt-get update && apt-get install -y bash nosuchpackage\nCMD true"
     built = await workshop_without_bubblewrap.build({"Dockerfile": dockerfile})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     (warning,) = (line for line in built.log if line.startswith("Warning: apt-get"))
     assert warning.split()[-1] == "nosuchpackage"
 
@@ -129,7 +129,7 @@ async def test_a_package_is_installed_into_the_stage_and_seen_by_the_run(
         "FROM debian\nCOPY --from=0 /usr/bin/made-for-a-test /usr/local/bin/renamed\nCMD renamed"
     )
     built = await workshop.build({"Dockerfile": dockerfile, "made.deb": packaged})
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert built.log.count("it runs") == 2
     assert (await workshop.start(built))[1] == ["it runs"]
     alone = SHELL + "RUN dpkg -i made.deb\nCMD made-for-a-test && cat /etc/made-for-a-test"
@@ -151,7 +151,7 @@ async def test_a_package_comes_from_the_systems_own_source(workshop: Workshop):
     built = await workshop.build({"Dockerfile": dockerfile})
     if any("Failed to fetch" in line or "no longer valid" in line for line in built.log):
         pytest.skip("needs a reachable source of packages")
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert (await workshop.start(built))[1] == ["from a package"]
 
 
@@ -169,7 +169,7 @@ async def test_root_of_a_stage_is_nobody_on_the_host(workshop: Workshop, tmp_pat
     )
     text = "FROM debian\n" + "".join(f"RUN {step}; ldconfig\n" for step in steps) + "CMD true"
     built = await workshop.build({"Dockerfile": text}, use_cache=False)
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     words = " ".join(" ".join(built.log).split())
     assert f" 0 {FIRST_UID} " in words
     assert "CapEff: 00000000000400fb" in words
@@ -194,7 +194,7 @@ async def test_nothing_of_a_stage_is_run_by_who_still_has_rights(workshop: Works
         "USER nobody\nRUN echo as user $(id -u)\nCMD echo as Actor $(id -u); setpriv"
     )
     built = await workshop.build({"Dockerfile": text, "fake": fake}, use_cache=False)
-    assert built.end.exit_code == 0, built.log
+    assert built.end.exit_code == 0, built.text
     assert {"as root 0", "as user 64484"} <= set(built.log)
     _, log = await workshop.start(built)
     assert log == ["as Actor 64484", "FAKE 64484"]
