@@ -65,6 +65,7 @@ class ContainerEngine(ABC):
             raise NoEngine(f"{self.program} {why}")
         for left in _PLACE.glob(f"{_PREFIX}*"):
             _clear_after_the_dead(left)
+        _forget_rules()
         # In memory: images are many small files, which are there for minutes only.
         self.memory.mkdir()
         _run("mount", "-t", "tmpfs", "-o", "size=6g", "callboard-tests", str(self.memory))
@@ -184,6 +185,17 @@ def _forget_bridges() -> None:
     for folder in Path("/var/lib/cni/networks").glob("callboard-*"):
         if folder.name.replace("callboard", "cb") not in links:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_rules() -> None:
+    """Of networks that went with an engine that was killed. A table is loaded when its bridge is there."""
+    if shutil.which("nft") is None:
+        return
+    listed = subprocess.run(["nft", "list", "tables"], check=False, capture_output=True, text=True)
+    links = {name for _, name in socket.if_nameindex()}
+    for name in re.findall(r"^table inet callboard_([0-9a-f]{6})$", listed.stdout, re.MULTILINE):
+        if f"cb-{name}" not in links:
+            _run("nft", "delete", "table", "inet", f"callboard_{name}")
 
 
 def _run(*argv: str) -> None:

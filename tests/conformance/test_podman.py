@@ -1,14 +1,17 @@
 """Podman's socket in place of Docker's: what executors promise, and what the Docker executor promises beyond it."""
 
+from pathlib import Path
+
 import pytest
 
+from callboard.executors.docker.engine import Engine
 from callboard.executors.docker.executor import DockerExecutor, Options
 from tests.engines import ContainerEngine
 from tests.podman import IN_PLACE_OF_DOCKER
 
 from . import test_docker_executor as beyond
 from . import test_executors as promises
-from .conftest import Maker
+from .conftest import Maker, Stage
 
 pytestmark = pytest.mark.xdist_group("podman")
 
@@ -42,3 +45,25 @@ SAME = [
     promises.test_what_a_job_writes_to_an_overlay_is_its_own_and_thrown_away,
 ]
 globals().update(IN_PLACE_OF_DOCKER | {test.__name__: test for test in SAME})
+
+
+async def test_rules_of_a_network_that_others_removed_cut_off_no_later_one(
+    own_stage: Stage, podman: ContainerEngine, make_executor: Maker, tmp_path: Path
+):
+    gone = make_executor.stage(tmp_path / "gone", tmp_path)
+    (tmp_path / "gone").mkdir()
+    await own_stage.executor.close(stop_jobs=True)
+    await gone.executor.open(gone.watcher)
+    await gone.executor.close(stop_jobs=False)
+    async with Engine(podman.url) as engine:
+        await engine.ask("DELETE", f"/networks/callboard-{beyond.instance(gone)}")
+    await own_stage.executor.open(own_stage.watcher)
+    assert own_stage.executor.gateway_address == gone.executor.gateway_address
+    target = own_stage.executor.api_address
+    _, log = await own_stage.run(own_stage.spec("reaches.py", target))
+    assert log == [f"{target} reached"]
+    await gone.executor.open(gone.watcher)  # has a network anew
+    target = gone.executor.api_address
+    _, log = await gone.run(gone.spec("reaches.py", target))
+    assert log == [f"{target} reached"]
+    await gone.executor.close(stop_jobs=True)

@@ -72,6 +72,8 @@ def _accepting(bridge: str, forward: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _ruleset(claim: Claim, policy: Policy) -> str:
+    # Rules outlive a network that others than we remove. Whose subnet it is then has its gateway's address on another
+    # link, and must not be cut off by them: hence `iif`.
     bridge, subnet, gateway = claim.bridge, claim.subnet, claim.gateway
     allow_local = "accept" if policy.allow_local else "goto refuse"
     return f"""
@@ -100,7 +102,7 @@ table inet {claim.table} {{
     chain prerouting {{
         type filter hook prerouting priority mangle; policy accept;
         iifname "{bridge}" goto from_run
-        iifname != "lo" ip daddr {subnet} drop
+        iifname != "lo" ip daddr {subnet} fib daddr . iif type != local drop
     }}
     chain forward {{
         type filter hook forward priority mangle; policy accept;
