@@ -1,5 +1,6 @@
 """Podman's socket in place of Docker's: what builders promise."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,3 +31,15 @@ SAME = (
     "test_removing_a_build_leaves_nothing_and_can_be_repeated",
 )
 globals().update(IN_PLACE_OF_DOCKER | {name: getattr(promises, name) for name in SAME})
+
+
+async def test_no_image_is_removed_while_another_is_made(workshop: promises.Workshop):
+    built = await workshop.build({"Dockerfile": promises.SHELL + "CMD true"})
+    slow = workshop.spec({"Dockerfile": promises.SHELL + "RUN echo going on; sleep 2\nCMD true"})
+    handle = await workshop.stage.executor.start(slow)
+    await workshop.stage.until_logged(slow, "going on")
+    await asyncio.to_thread(workshop.builder.remove, built.folder)
+    assert built.folder.exists()
+    assert (await workshop.stage.wait(handle)).exit_code == 0
+    await asyncio.to_thread(workshop.builder.remove, built.folder)
+    assert not built.folder.exists()

@@ -22,6 +22,7 @@ from callboard.builders.docker.defaults import default_text
 from callboard.builders.docker.finishing import finish
 from callboard.builders.docker.messages import BuildMessages
 from callboard.builders.docker.place import Place
+from callboard.builders.docker.turns import making_images
 from callboard.builders.fetching.fetch import Sources
 from callboard.builders.process.errors import BuildFailed
 from callboard.builders.process.fetch_sandbox import ProcessSandbox
@@ -74,10 +75,11 @@ async def _build(
     recipe = read_recipe(definition, partial(default_text, say=say))
     if definition.dockerfile is not None:
         say(f"Using {_relative(definition.dockerfile, sources.actor)}.")
-    async with Engine(place.url) as engine:
-        image_id = await _make_image(spec, place, engine, definition, recipe, sources, work)
-        tag, name = place.tag(spec.build_id), place.container(spec.build_id)
-        finished = await finish(engine, image_id, tag, definition, name=name, say=say)
+    with making_images(Path(spec.build_dir).parent):
+        async with Engine(place.url) as engine:
+            image_id = await _make_image(spec, place, engine, definition, recipe, sources, work)
+            tag, name = place.tag(spec.build_id), place.container(spec.build_id)
+            finished = await finish(engine, image_id, tag, definition, name=name, say=say)
     say(f"Start command: {' '.join(finished.image.argv)}")
     return BuildResult(
         image=finished.image,

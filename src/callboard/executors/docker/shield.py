@@ -62,11 +62,20 @@ async def shield_of(engine: Engine) -> Shield:
     )
 
 
+async def is_podman(engine: Engine) -> bool:
+    """Raises EngineGone, EngineRefused."""
+    return _names_podman(await engine.ask("GET", "/version"))
+
+
 def _podman(version: Mapping[str, Any], info: Mapping[str, Any]) -> Podman | None:
-    parts: list[Mapping[str, Any]] = version.get("Components") or []
-    if all(part.get("Name") != "Podman Engine" for part in parts):
+    if not _names_podman(version):
         return None
     return Podman(bool(info.get("Rootless")), _own_limits())
+
+
+def _names_podman(version: Mapping[str, Any]) -> bool:
+    parts: list[Mapping[str, Any]] = version.get("Components") or []
+    return any(part.get("Name") == "Podman Engine" for part in parts)
 
 
 def _own_limits() -> dict[str, int]:
