@@ -11,6 +11,7 @@ from callboard.builders.base import SYSTEM_PATH, Image
 from callboard.builders.definition import ActorDefinition
 from callboard.builders.docker.users import ROOT_HOME, ImageUser, image_user, unprivileged
 from callboard.builders.process.defaults import guessed_start
+from callboard.executors.docker.archives import packed
 from callboard.executors.docker.container import REMOVED_WHOLE
 from callboard.executors.docker.engine import Engine, EngineRefused, path_of
 
@@ -136,11 +137,11 @@ async def _give_up_root(
 
 
 def _folders(paths: set[str], user: ImageUser) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    def fill(archive: tarfile.TarFile) -> None:
         for path in sorted(paths):
             entry = tarfile.TarInfo(posixpath.normpath(path).lstrip("/"))
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             entry.uid, entry.gid = user.uid, user.gid
             archive.addfile(entry)
-    return buffer.getvalue()
+
+    return packed(fill)

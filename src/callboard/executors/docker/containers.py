@@ -1,7 +1,6 @@
 """The containers of one data folder: made, found again by their names, watched and removed."""
 
 import asyncio
-import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from callboard.executors.base import LaunchSpec, Mount, MountMode
+from callboard.executors.docker.archives import packed
 from callboard.executors.docker.container import (
     INSTANCE_LABEL,
     REMOVED_WHOLE,
@@ -110,7 +110,7 @@ class Containers:
 
     async def _copy_in(self, container_id: str, mount: Mount) -> None:
         """What the job writes there is its own, and goes with its container."""
-        content = await asyncio.to_thread(_packed, mount)
+        content = await asyncio.to_thread(_folder, mount)
         path = path_of("containers", container_id, "archive")
         await self._engine.ask("PUT", path, params={"path": "/"}, body=content)
 
@@ -173,7 +173,7 @@ def _check_mounts(spec: LaunchSpec) -> None:
             raise ValueError(f"{mount.source} does not exist")
 
 
-def _packed(mount: Mount) -> bytes:
+def _folder(mount: Mount) -> bytes:
     """The folder as an archive to be unpacked at `/`, everything in it the job's own."""
 
     def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -181,7 +181,7 @@ def _packed(mount: Mount) -> bytes:
         entry.uname = entry.gname = ""
         return entry
 
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    def fill(archive: tarfile.TarFile) -> None:
         archive.add(mount.source, arcname=mount.target.lstrip("/"), filter=own)
-    return buffer.getvalue()
+
+    return packed(fill)
