@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callboard.builders.process.registries import Registries
+from callboard.executors.docker.archives import packed
 
 WORK_DIR = "/usr/src/app"
 CERTIFICATES = "/etc/ssl/certs/callboard-operator.pem"
@@ -112,7 +113,14 @@ def second_layer(
     steps = language.steps + (language.sdk if sdk else "")
     lines += [steps, "USER myuser", f"WORKDIR {WORK_DIR}", 'CMD ["sh"]', ""]
     files["Dockerfile"] = "\n".join(lines).encode()
-    return _packed(files)
+
+    def fill(archive: tarfile.TarFile) -> None:
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+
+    return packed(fill)
 
 
 def _pip_conf(env: Mapping[str, str]) -> bytes:
@@ -153,13 +161,3 @@ def bootstrap_command(
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         *(suite, "-", *mirrors),
     ]
-
-
-def _packed(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Archives of files to be put into containers."""
+"""Archives of files for engines: to be put into containers, or to build from."""
 
 import io
 import tarfile
