@@ -24,6 +24,6 @@ def _open_up(folder: Path) -> None:
 
 
 def _open(path: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # what stays closed, the caller finds still there
         if stat.S_ISDIR(os.lstat(path).st_mode):
             os.chmod(path, stat.S_IRWXU)

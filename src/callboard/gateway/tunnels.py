@@ -152,6 +152,6 @@ def _write_head(client: asyncio.StreamWriter, status: int, headers: Headers) -> 
 
 def _write_error(client: asyncio.StreamWriter, error: ApiError) -> None:
     answer = render(error)
-    with suppress(OSError):
+    with suppress(OSError):  # whoever asked may be gone
         _write_head(client, answer.status_code, [*answer.raw_headers, (b"connection", b"close")])
         client.write(bytes(answer.body))

@@ -247,7 +247,7 @@ async def _send(
         (b"Connection", b"close"),
         *more,
     ]
-    with suppress(OSError):
+    with suppress(OSError):  # whoever asked may be gone
         await client.send(h11.Response(status_code=status, headers=headers, reason=reason.encode()))
         await client.send(h11.Data(data=body))
         await client.send(h11.EndOfMessage())

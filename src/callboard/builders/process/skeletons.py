@@ -105,7 +105,7 @@ class Skeletons:
     def _copy_etc(self, target: Path) -> None:
         target.mkdir()
         for name in _ETC:
-            with suppress(OSError, shutil.Error):
+            with suppress(OSError, shutil.Error):  # not every system has each of them
                 copy_public(Path("/etc") / name, target / name, left_out=_SECRETS)
         for name in ("passwd", "group"):
             text = _with_system_users((self._etc / name).read_text(), Path("/etc") / name)
@@ -121,7 +121,7 @@ def _host_state(etc: Path) -> str:
     watched = ["/var/lib/dpkg/status", *(f"/etc/{name}" for name in (*_ETC, "passwd", "ssl/certs"))]
     digest = hashlib.sha256(f"{FORMAT} {FIRST_UID}".encode())
     for path in watched:
-        with suppress(OSError):
+        with suppress(OSError):  # what is not there is no part of the name
             digest.update(f"{path} {os.lstat(path).st_mtime_ns}\n".encode())
     for name in ("passwd", "group"):
         digest.update((etc / name).read_bytes())

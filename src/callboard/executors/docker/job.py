@@ -85,7 +85,7 @@ class ContainerJob:
 
     def watch_process(self, state: Mapping[str, Any]) -> None:
         """For an engine that tells too little. The container's first process must be there, or over."""
-        with suppress(OSError):
+        with suppress(OSError):  # over already: its end is seen without
             process = os.pidfd_open(int(state["Pid"]) or -1)
             if self._memory.begin(int(state["Pid"]), self.container_id):
                 self._process = process
@@ -252,6 +252,7 @@ class ContainerJob:
         await asyncio.sleep(_MEASURE_AFTER_SECS)
         path = path_of("containers", self.container_id, "stats")
         while True:
+            # Asked again as long as the job goes on.
             with suppress(EngineGone, EngineRefused, msgspec.DecodeError):
                 async with self._engine.answer("GET", path, params={"stream": "1"}) as answer:
                     async for line in self._engine.lines(answer):

@@ -30,7 +30,7 @@ class MemoryWatch:
         if place is None:
             return False
         group = Group({"memory": place})
-        with suppress(OSError):
+        with suppress(OSError):  # the group is gone when the container is over
             if place.version == 2:
                 self._watch_events(place, group)
             elif (event := group.open_oom_event()) is not None:

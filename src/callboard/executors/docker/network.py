@@ -66,7 +66,7 @@ async def open_network(
 
 async def close_network(engine: Engine, instance: str) -> None:
     """Remove network and rules, as far as they are there. Its containers must be gone."""
-    with suppress(EngineRefused):
+    with suppress(EngineRefused):  # gone, or in use by containers of others
         network = await engine.ask("GET", path_of("networks", network_name(instance)))
         subnet, _ = _addresses(network)
         await engine.ask("DELETE", path_of("networks", network_name(instance)))
@@ -132,7 +132,7 @@ def _guard(claim: Claim, *, api_port: int, allow_local: bool) -> None:
 def _unguard(claim: Claim) -> None:
     if shutil.which("nft") is None:
         return
-    with suppress(OSError):
+    with suppress(OSError):  # what stays cuts nobody off, and is replaced by the next of this name
         bridges.remove_bridge(claim)
 
 

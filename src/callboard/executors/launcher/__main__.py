@@ -95,7 +95,7 @@ def _lock(folder: Path) -> int | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        with suppress(OSError):
+        with suppress(OSError):  # nobody answers: it is on its way out
             protocol.connect(folder).close()
             return None
         signal.alarm(_OLD_ONE_SECS)

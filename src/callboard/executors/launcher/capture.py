@@ -85,5 +85,5 @@ class Capture:
             self._log.write(lines)
         except OSError:
             self._unwritten_bytes += len(lines)
-        with suppress(OSError):
+        with suppress(OSError):  # a notice that may be missed: the next tells as much
             self.grew()

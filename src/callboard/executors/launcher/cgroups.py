@@ -192,7 +192,7 @@ class Cgroups:
         """Kill what is left and remove the launcher's folders."""
         self._clear_leftovers()
         for place in self._base.values():
-            with suppress(OSError):
+            with suppress(OSError):  # what is in use is left to the next start
                 place.path.rmdir()
 
     def _clear_leftovers(self) -> None:
@@ -210,7 +210,7 @@ class Cgroups:
 
 def _wait_until_empty(group: Group) -> None:
     """Wait for a killed group's processes to be gone, for two seconds at most."""
-    with suppress(OSError):
+    with suppress(OSError):  # the group is gone: so it is empty
         if (fd := group.open_events()) is None:
             return
         poller = select.poll()

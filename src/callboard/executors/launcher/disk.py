@@ -58,7 +58,7 @@ class DiskWatch:
         free = self._free_bytes()
         if self._free - free >= _FULLER_BYTES or self._ticks >= _LOOK_ANYWAY_TICKS:
             self._free, self._ticks = free, 0
-            with suppress(OSError):
+            with suppress(OSError):  # the next look is as good
                 self._look([a for a in allotments if a and a.given_bytes() is not None])
         else:
             self._free = max(self._free, free)

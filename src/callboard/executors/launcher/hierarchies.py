@@ -73,7 +73,7 @@ def write(path: Path, text: str) -> None:
 
 
 def write_if_possible(path: Path, text: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # as the name says
         write(path, text)
 
 
@@ -130,7 +130,7 @@ def _move_processes(source: Path, target: Path) -> None:
 
 def _remove_unused(places: dict[str, Place]) -> None:
     for path in {place.path for place in places.values()}:
-        with suppress(OSError):
+        with suppress(OSError):  # in use, or another's
             path.rmdir()
 
 

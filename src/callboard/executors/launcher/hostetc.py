@@ -51,7 +51,7 @@ def _fill(folder: Path) -> None:
     folder.mkdir()
     write_etc(folder, hostname="localhost", hosts={})
     for name in HOST_ETC:
-        with suppress(OSError, shutil.Error):
+        with suppress(OSError, shutil.Error):  # not every system has each of them
             copy_public(_ETC / name, folder / name)
     for name in _MOUNT_POINTS:
         (folder / name).touch()

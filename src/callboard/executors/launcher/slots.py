@@ -166,6 +166,6 @@ class Slots:
 
     def _discard(self, slot: Slot) -> None:
         for fd in (slot.output_fd, slot.status_fd):
-            with suppress(OSError):
+            with suppress(OSError):  # closed by whoever used it
                 os.close(fd)
         self.give_back(slot)

@@ -131,7 +131,7 @@ def _rollup(pid: int) -> dict[str, int]:
 def _shared_folder_bytes(pids: list[int]) -> int:
     """Of a sandbox's own `/dev/shm`, which all its processes see."""
     for pid in pids:
-        with suppress(OSError):
+        with suppress(OSError):  # the process may be over: another sees the same folder
             folder = f"/proc/{pid}/root/dev/shm"
             if os.stat(folder).st_dev != os.stat("/dev/shm").st_dev:
                 figures = os.statvfs(folder)

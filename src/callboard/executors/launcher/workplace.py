@@ -134,6 +134,7 @@ class Workplace:
         """Bytes received and sent through the job's own network interface."""
         if not self.lease or not self.lease.netns_path:
             return 0, 0
+        # The namespace goes with the job.
         with suppress(OSError), linux.network_namespace(self.lease.netns_path):
             return interface_bytes(self.lease.interface)
         return 0, 0
