@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,19 +19,18 @@ from .conftest import Stage, Watcher
 pytestmark = pytest.mark.xdist_group("docker")
 
 
+def commands() -> Iterator[tuple[int, str]]:
+    """The processes of this machine, except our own: ids and command lines, each argument with a space behind it."""
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        if pid != os.getpid():
+            with suppress(OSError):  # it has ended since
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                yield pid, command.replace(b"\0", b" ").decode(errors="replace")
+
+
 def processes_with(text: str) -> list[str]:
-    """Command lines on this machine that contain `text`, except our own."""
-    found = []
-    for pid in (
-        name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()
-    ):
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if text in command:
-            found.append(command)
-    return found
+    """Command lines that contain `text`."""
+    return [command for _, command in commands() if text in command]
 
 
 async def test_a_job_ends_with_the_exit_code_of_its_program(stage: Stage):
@@ -367,11 +367,10 @@ async def test_a_later_server_learns_how_a_job_ended(
 
 
 def launcher_pid(stage: Stage) -> int:
-    folder = str(stage.data_dir / "launcher")
-    for pid in (name for name in os.listdir("/proc") if name.isdigit()):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"callboard.executors.launcher" in command and folder.encode() in command:
-            return int(pid)
+    folder = stage.data_dir / "launcher"
+    for pid, command in commands():
+        if "callboard.executors.launcher " in command and f" {folder} " in command:
+            return pid
     raise AssertionError("no launcher runs")
 
 
