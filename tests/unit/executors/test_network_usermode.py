@@ -80,8 +80,8 @@ client.settimeout(float(sys.argv[3]))
 try:
     client.connect((sys.argv[1], int(sys.argv[2])))
     print(client.recv(100).decode())
-except OSError:
-    print("closed")
+except OSError as error:
+    print("closed", repr(error))
 """
 
 SERVER = """
@@ -127,7 +127,7 @@ class OtherUser:
         return self.run(lease, PYTHON, "-c", CLIENT, host, str(port), str(within_secs))
 
     def finds_closed(self, lease: int, host: str, port: int) -> bool:
-        return self.connect(lease, host, port, within_secs=0.7) == "closed"
+        return self.connect(lease, host, port, within_secs=0.7).startswith("closed ")
 
     def serve(self, lease: int, port: int, answer: str) -> None:
         assert self.run(lease, PYTHON, "-c", SERVER, str(port), answer, stays=True) == "listens"
