@@ -7,6 +7,7 @@ each column's type converts, and what the driver raises arrives as the `sqlalche
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter, methodcaller
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Executable, bindparam
@@ -23,29 +24,27 @@ class _Plan:
     """A statement as one dialect's driver takes it. Conversions stand only where there is something to convert."""
 
     sql: str
-    names: Sequence[str] | None
-    """Of the parameters in their order; None where the driver takes them by name."""
+    pick: Callable[[Mapping[str, Any]], Any] | None
+    """From values by name to those of the parameters in their order; None where the driver takes them by name."""
     constants: Mapping[str, Any]
     """Values that stand in the statement itself."""
-    incoming: Mapping[str, _Convert]
+    incoming: Sequence[tuple[str, _Convert]]
     outgoing: Sequence[tuple[int, _Convert]]
     errors: type[Exception]
     """All that the driver raises."""
 
     def arranged(self, given: Mapping[str, Any]) -> Any:
-        values = {**self.constants, **given} if self.constants else given
-        if self.names is None:
-            return {name: self._driver_value(name, value) for name, value in values.items()}
-        return tuple([self._driver_value(name, values[name]) for name in self.names])
-
-    def _driver_value(self, name: str, value: Any) -> Any:
-        convert = self.incoming.get(name)
-        return value if convert is None else convert(value)
+        values = {**self.constants, **given}
+        for name, convert in self.incoming:
+            if values[name] is not None:  # which is NULL in columns of every type
+                values[name] = convert(values[name])
+        return values if self.pick is None else self.pick(values)
 
     def row(self, driver_row: Sequence[Any]) -> list[Any]:
         values = list(driver_row)
         for position, convert in self.outgoing:
-            values[position] = convert(values[position])
+            if values[position] is not None:
+                values[position] = convert(values[position])
         return values
 
 
@@ -72,28 +71,23 @@ class Prepared:
     def first(self, tx: Connection, values: Mapping[str, Any]) -> list[Any] | None:
         """Run it and return its first row."""
         plan = self._plan(tx)
-        row = _asked(
-            tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)).fetchone()
-        )
+        row = _asked(tx, plan, plan.arranged(values), _FIRST)
         return None if row is None else plan.row(row)
 
     def all(self, tx: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
         """Run it and return its rows."""
         plan = self._plan(tx)
-        rows = _asked(
-            tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)).fetchall()
-        )
-        return [plan.row(row) for row in rows]
+        return [plan.row(row) for row in _asked(tx, plan, plan.arranged(values), _ALL)]
 
-    def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
+    def run(self, tx: Connection, values: Mapping[str, Any]) -> int:
+        """Run it and return how many rows it changed."""
         plan = self._plan(tx)
-        _asked(tx, plan, lambda cursor: cursor.execute(plan.sql, plan.arranged(values)))
+        return _asked(tx, plan, plan.arranged(values), _COUNT)
 
     def run_each(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for every set of values."""
         plan = self._plan(tx)
-        arranged = [plan.arranged(values) for values in rows]
-        _asked(tx, plan, lambda cursor: cursor.executemany(plan.sql, arranged))
+        _asked(tx, plan, [plan.arranged(values) for values in rows], is_many=True)
 
     def _plan(self, tx: Connection) -> _Plan:
         plan = self._plans.get(tx.dialect.name)
@@ -102,12 +96,23 @@ class Prepared:
         return plan
 
 
-def _asked(tx: Connection, plan: _Plan, ask: Callable[[Any], Any]) -> Any:
-    """What `ask` gets from a cursor of the driver's, which is closed then."""
+_FIRST, _ALL, _COUNT = methodcaller("fetchone"), methodcaller("fetchall"), attrgetter("rowcount")
+
+
+def _asked(
+    tx: Connection,
+    plan: _Plan,
+    parameters: Any,
+    fetch: Callable[[Any], Any] | None = None,
+    *,
+    is_many: bool = False,
+) -> Any:
+    """What `fetch` gets from a cursor of the driver's, which is closed then."""
     connection: Any = tx.connection.dbapi_connection
     cursor = connection.cursor()
     try:
-        return ask(cursor)
+        (cursor.executemany if is_many else cursor.execute)(plan.sql, parameters)
+        return None if fetch is None else fetch(cursor)
     except plan.errors as error:
         raise toolkit_error(tx, plan.sql, error) from error
     finally:
@@ -118,7 +123,7 @@ def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
     assert isinstance(statement, CompilerElement)
     compiled = statement.compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler)
-    incoming = {
+    incoming = {  # by name, as one may stand in several places
         name: convert
         for parameter, name in compiled.bind_names.items()
         if (convert := _type_of(parameter, dialect).bind_processor(dialect)) is not None
@@ -134,9 +139,15 @@ def _compiled(statement: Executable, dialect: Dialect) -> _Plan:
         for position, column in enumerate(columns)
         if (convert := _type_of(column, dialect).result_processor(dialect, None)) is not None
     ]
-    names = list(compiled.positiontup or ()) if compiled.positional else None
+    pick = _picker(compiled.positiontup or ()) if compiled.positional else None
     driver: Any = dialect.dbapi
-    return _Plan(str(compiled), names, constants, incoming, outgoing, driver.Error)
+    return _Plan(str(compiled), pick, constants, list(incoming.items()), outgoing, driver.Error)
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    if len(names) > 1:
+        return itemgetter(*names)  # which for one name would give no tuple
+    return lambda values: tuple([values[name] for name in names])
 
 
 def _type_of(element: Any, dialect: Dialect) -> TypeEngine[Any]:

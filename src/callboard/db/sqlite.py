@@ -78,13 +78,13 @@ class SqliteDatabase(Database):
     async def read(self, unit: Unit[T]) -> T:
         return await self._asked(self._looks, unit)
 
-    async def _asked(self, jobs: "queue.SimpleQueue[_Job | None]", unit: Unit[T]) -> T:
+    def _asked(self, jobs: "queue.SimpleQueue[_Job | None]", unit: Unit[T]) -> asyncio.Future[T]:
         if self._is_closed:
             raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         job = _Job(unit, loop.create_future(), loop)
         jobs.put(job)
-        return await job.future
+        return job.future
 
     async def close(self) -> None:
         self._is_closed = True
@@ -101,15 +101,15 @@ class SqliteDatabase(Database):
         with _connected(self._writer_engine) as connection:
             while group := self._next_group():
                 _commit(connection, group)
-                for loop in {job.loop for job in group}:
-                    _tell(loop, [job for job in group if job.loop is loop])
+                for job in group:
+                    _tell(job)
 
     def _read_loop(self) -> None:
         """Keeps one connection: taking one for each look costs as much as the look."""
         with _connected(self._reader_engine) as connection:
             while job := self._looks.get():
                 _look(connection, job)
-                _tell(job.loop, [job])
+                _tell(job)
 
     def _next_group(self) -> list[_Job]:
         """Wait for one job and take what else is there. Empty when the database closes."""
@@ -134,20 +134,19 @@ def _thread(loop: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
-def _tell(loop: asyncio.AbstractEventLoop, jobs: Sequence[_Job]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-        loop.call_soon_threadsafe(_settle, jobs)
-
-
-def _settle(jobs: Sequence[_Job]) -> None:
-    for job in jobs:
-        job.settle()
+def _tell(job: _Job) -> None:
+    try:
+        job.loop.call_soon_threadsafe(job.settle)
+    except RuntimeError:  # the loop is closed: nobody waits there any more
+        return
 
 
 def _look(connection: Connection, job: _Job) -> None:
+    def unit(_: sqlite3.Connection) -> None:
+        job.value = job.unit(connection)
+
     try:
-        with _ending(connection, _begun(connection, "BEGIN")):
-            job.value = job.unit(connection)
+        _finish(connection, _begun(connection, "BEGIN"), unit)
     except BaseException as error:  # noqa: BLE001 - the caller gets it; the reader must live on
         job.error = _raisable(error)
 
@@ -166,6 +165,12 @@ def _commit(connection: Connection, group: Sequence[_Job]) -> None:
 
 def _commit_together(connection: Connection, group: Sequence[_Job]) -> bool:
     """Whether the group's fate is settled. If not, nothing of it was kept."""
+
+    def units(driver: sqlite3.Connection) -> None:
+        for job in group:
+            _run_in_savepoint(connection, driver, job)
+            _require_transaction(driver)
+
     try:
         driver = _begun(connection, _BEGIN_WRITE)
     except DBAPIError as error:
@@ -173,10 +178,7 @@ def _commit_together(connection: Connection, group: Sequence[_Job]) -> bool:
             job.error = error
         return True
     try:
-        with _ending(connection, driver):
-            for job in group:
-                _run_in_savepoint(connection, driver, job)
-                _require_transaction(driver)
+        _finish(connection, driver, units)
     except Exception:  # noqa: BLE001 - whatever it was, the units are to be tried one by one
         return False
     return True
@@ -194,11 +196,13 @@ def _run_in_savepoint(connection: Connection, driver: sqlite3.Connection, job: _
 
 def _commit_alone(connection: Connection, job: _Job) -> None:
     job.value, job.error = None, None
+
+    def unit(driver: sqlite3.Connection) -> None:
+        job.value = job.unit(connection)
+        _require_transaction(driver)
+
     try:
-        driver = _begun(connection, _BEGIN_WRITE)
-        with _ending(connection, driver):
-            job.value = job.unit(connection)
-            _require_transaction(driver)
+        _finish(connection, _begun(connection, _BEGIN_WRITE), unit)
     except BaseException as error:  # noqa: BLE001 - the caller gets it; the writer must live on
         job.error = _raisable(error)
 
@@ -216,11 +220,14 @@ def _begun(connection: Connection, begin: str) -> sqlite3.Connection:
     return driver
 
 
-@contextmanager
-def _ending(connection: Connection, driver: sqlite3.Connection) -> Generator[None]:
-    """Commit after the body, or undo what it did when it fails. Raises DBAPIError, too."""
+def _finish(
+    connection: Connection,
+    driver: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], None],
+) -> None:
+    """Do the work and commit, or undo what it did when it fails. Raises DBAPIError, too."""
     try:
-        yield
+        work(driver)
         driver.execute("COMMIT")
     except sqlite3.Error as error:
         _roll_back(driver)
