@@ -103,7 +103,7 @@ class RequestQueueEndpoints(StorageEndpoints):
 
     async def update_request(self, call: Call) -> Response:
         access = await self._access(call, Need.WRITE)
-        draft = schemas.parse_draft(await call.json(), path_id=call.params["requestId"])
+        draft = schemas.parse_change(await call.json(), call.params["requestId"])
         registration = await self._queues.update_request(access, draft, forefront=_forefront(call))
         return data_response(schemas.registration_wire(registration))
 

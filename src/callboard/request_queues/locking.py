@@ -14,7 +14,7 @@ from callboard.db.base import Database
 from callboard.request_queues import repository
 from callboard.request_queues.errors import RequestHandledOrLocked, RequestNotFound
 from callboard.request_queues.model import Access, HeadItem, LockedHead, Place, Slot
-from callboard.request_queues.state import QueueState, change, note_client
+from callboard.request_queues.state import QueueState, change, note_client, take
 from callboard.usage.meter import Meter, Service
 
 
@@ -116,7 +116,7 @@ def _lock(
     pk, client, count = access.queue.pk, access.client, len(items)
     if not items:
         return note_client(tx, pk, client)
-    state = change(tx, pk, client, at=at, writes=count, head_items=count, at_tail=count)
+    state = take(tx, pk, client, at=at, writes=count, head_items=count, at_tail=count)
     positions = state.taken(count, forefront=False)
     repository.move(
         tx,
@@ -138,5 +138,5 @@ def _slot(tx: Connection, access: Access, request_id: str) -> Slot:
 
 def _take_position(tx: Connection, access: Access, *, at: datetime, forefront: bool) -> int:
     end = "at_head" if forefront else "at_tail"
-    state = change(tx, access.queue.pk, access.client, at=at, writes=1, **{end: 1})
+    state = take(tx, access.queue.pk, access.client, at=at, writes=1, **{end: 1})
     return state.taken(1, forefront=forefront)[0]

@@ -1,10 +1,14 @@
-"""Requests, their place in a queue, and who holds them."""
+"""Requests, their place in a queue, and who holds them.
+
+Crawlers make thousands of these a second; frozen data classes would cost as much as the calls they are made for.
+"""
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from callboard.core.caller import Caller
 from callboard.storages.model import Storage
@@ -26,8 +30,7 @@ class RequestState(StrEnum):
     PENDING = "pending"
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A request as a client sends it. `extras` is a JSON object of the fields that are not named here."""
 
     id: str
@@ -47,8 +50,7 @@ class Draft:
         return size_bytes(self.unique_key, self.url, len(self.extras))
 
 
-@dataclass(frozen=True)
-class QueuedRequest:
+class QueuedRequest(msgspec.Struct, frozen=True):
     """A request as it is kept. `locked_until` may be past: then the request is free."""
 
     id: str
@@ -61,8 +63,7 @@ class QueuedRequest:
     extras: bytes
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a request stands in its queue and who holds it, if anyone does.
 
     `lock_owner` and `lock_run_id` outlive a lock that ran out: its holder may take it up again until someone else
@@ -78,8 +79,7 @@ class Place:
         return self.locked_until is not None and self.locked_until > at
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """What decides whether a request may be changed, without its contents."""
 
     id: str
@@ -93,8 +93,7 @@ class Slot:
         return self.handled_at is not None
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """A user of a queue: by the key it gave and by the run it is part of, either of which may be missing.
 
     Those outside of runs who give no key count as a new client each time they call, but as one holder of locks:
@@ -118,8 +117,7 @@ class Client:
         return Place(position, until, self.lock_owner, self.run_id)
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """One call's queue, with who calls: as an account, which pays, and as a client, which holds locks."""
 
     queue: Storage
@@ -127,8 +125,7 @@ class Access:
     client: Client
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """What adding or updating a request found: the state before the call."""
 
     id: str
@@ -137,16 +134,14 @@ class Registration:
     was_already_handled: bool
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(msgspec.Struct, frozen=True):
     """Names a request to be removed. The unique key is None when only the id was given."""
 
     id: str
     unique_key: str | None
 
 
-@dataclass(frozen=True)
-class HeadItem:
+class HeadItem(msgspec.Struct, frozen=True):
     id: str
     unique_key: str
     url: str
@@ -154,8 +149,7 @@ class HeadItem:
     retry_count: int
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The first requests of a queue that nobody holds."""
 
     items: list[HeadItem]
@@ -163,8 +157,7 @@ class Head:
     had_multiple_clients: bool
 
 
-@dataclass(frozen=True)
-class LockedHead(Head):
+class LockedHead(Head, frozen=True):
     """The same, now held by the caller until `locked_until`."""
 
     locked_until: datetime

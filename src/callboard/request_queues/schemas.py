@@ -56,20 +56,34 @@ class RemovalBody(msgspec.Struct, rename="camel"):
     unique_key: str | None = None
 
 
-def parse_draft(value: Any, *, path_id: str | None = None) -> Draft:
+def parse_draft(value: Any) -> Draft:
     """Read a request. Raises InvalidRequest, or RequestIdInvalid for an id that is not its unique key's."""
     body = _convert(value, RequestBody)
+    draft = _draft(body, value, request_id(body.unique_key))
+    if body.id is not None and body.id != draft.id:
+        raise RequestIdInvalid(body.id, draft.id)
+    return draft
+
+
+def parse_change(value: Any, known_id: str) -> Draft:
+    """Read a request that has been added before. Whether its id is its unique key's is left to be found out.
+
+    Raises InvalidRequest, or RequestIdInvalid for another id than the known one.
+    """
+    body = _convert(value, RequestBody)
+    if body.id is not None and body.id != known_id:
+        raise RequestIdInvalid(body.id, request_id(body.unique_key))
+    return _draft(body, value, known_id)
+
+
+def _draft(body: RequestBody, value: Any, draft_id: str) -> Draft:
     if not body.unique_key or not body.url:
         raise InvalidRequest("The request body is not valid: uniqueKey and url must not be empty.")
     retry_count = body.retry_count or 0
     if not 0 <= retry_count < 2**31:
         raise InvalidRequest("The request body is not valid: retryCount is out of range.")
-    own_id = request_id(body.unique_key)
-    for given in (body.id, path_id):
-        if given is not None and given != own_id:
-            raise RequestIdInvalid(given, own_id)
     return Draft(
-        id=own_id,
+        id=draft_id,
         unique_key=body.unique_key,
         url=body.url,
         method=body.method or "GET",
@@ -218,11 +232,13 @@ def head_wire(head: Head, *, limit: int) -> dict[str, Any]:
 def locked_head_wire(
     head: LockedHead, *, limit: int, lock_secs: float, client_key: str | None
 ) -> dict[str, Any]:
+    wire = head_wire(head, limit=limit)
     expires_at = iso(head.locked_until)
-    wire = head_wire(head, limit=limit) | {
+    for item in wire["items"]:
+        item["lockExpiresAt"] = expires_at
+    wire |= {
         "lockSecs": int(lock_secs) if lock_secs == int(lock_secs) else lock_secs,
         "queueHasLockedRequests": head.has_locked_requests,
-        "items": [_item_wire(item) | {"lockExpiresAt": expires_at} for item in head.items],
     }
     return wire if client_key is None else wire | {"clientKey": client_key}
 

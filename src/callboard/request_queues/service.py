@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from callboard.core import clock
 from callboard.db.base import Database
 from callboard.request_queues import listing, repository
-from callboard.request_queues.errors import RequestNotFound
+from callboard.request_queues.errors import RequestIdInvalid, RequestNotFound
 from callboard.request_queues.listing import Cursor, RequestPage
 from callboard.request_queues.locking import RequestLocking
 from callboard.request_queues.model import (
@@ -27,8 +27,9 @@ from callboard.request_queues.model import (
     Removal,
     RequestState,
     Slot,
+    request_id,
 )
-from callboard.request_queues.state import QueueState, change, note_client, read_state
+from callboard.request_queues.state import QueueState, change, note_client, read_state, take
 from callboard.storages.model import StorageKind
 from callboard.storages.service import StorageService
 from callboard.usage.meter import Meter, Service
@@ -80,12 +81,15 @@ class RequestQueueService(StorageService):
         """Replace a request, or add it. One that is not handled goes to an end of the queue and is unlocked.
 
         While another client holds it, its contents change but neither its place nor its lock. Marking it as handled
-        always works.
+        always works. Raises RequestIdInvalid for an id that is not its unique key's.
         """
         pk, client, at = access.queue.pk, access.client, self._now()
 
         def unit(tx: Connection) -> Registration:
             slot = repository.slot(tx, pk, draft.id)
+            if slot is None or slot.unique_key != draft.unique_key:
+                # Of what is there already, this was found out when it was added.
+                _require_own_id(draft)
             if slot is None:
                 _insert(tx, pk, client, [draft], forefront=forefront, at=at)
                 return Registration(draft.id, draft.unique_key, False, False)
@@ -189,6 +193,12 @@ class RequestQueueService(StorageService):
         self.touch(access.queue, read_count=count, **increments)
 
 
+def _require_own_id(draft: Draft) -> None:
+    own_id = request_id(draft.unique_key)
+    if draft.id != own_id:
+        raise RequestIdInvalid(draft.id, own_id)
+
+
 def _insert(
     tx: Connection,
     pk: int,
@@ -199,7 +209,7 @@ def _insert(
     at: datetime,
 ) -> None:
     count = len(drafts)
-    state = change(
+    state = take(
         tx,
         pk,
         client,
@@ -224,23 +234,19 @@ def _replace(
     forefront: bool,
     at: datetime,
 ) -> None:
-    is_held_by_other = slot.place.is_locked(at) and not client.was_last_to_lock(slot.place)
-    moves = not draft.is_handled and not is_held_by_other
-    state = change(
-        tx,
-        pk,
-        client,
-        at=at,
-        handled=int(draft.is_handled) - int(slot.is_handled),
-        bytes=draft.size_bytes - slot.size_bytes,
-        writes=1,
-        **{"at_head" if forefront else "at_tail": int(moves)},
-    )
+    amounts = {
+        "handled": int(draft.is_handled) - int(slot.is_handled),
+        "bytes": draft.size_bytes - slot.size_bytes,
+        "writes": 1,
+    }
     if draft.is_handled:
+        change(tx, pk, client, at=at, **amounts)
         place = Place(slot.place.position)
-    elif is_held_by_other:
+    elif slot.place.is_locked(at) and not client.was_last_to_lock(slot.place):
+        change(tx, pk, client, at=at, **amounts)
         place = slot.place
     else:
+        state = take(tx, pk, client, at=at, **amounts, **{"at_head" if forefront else "at_tail": 1})
         place = Place(state.taken(1, forefront=forefront)[0])
     repository.replace(tx, pk, draft, place)
 

@@ -3,11 +3,11 @@
 Positions only ever grow at the ends, so that adding to either end of a queue costs the same whatever its length.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     Connection,
     and_,
@@ -30,8 +30,7 @@ from callboard.storages.model import StorageKind
 _queue = storages.c
 
 
-@dataclass(frozen=True)
-class QueueState:
+class QueueState(msgspec.Struct, frozen=True):
     """The changing part of a queue. Its requests stand from `head_position` to before `tail_position`."""
 
     modified_at: datetime
@@ -79,7 +78,7 @@ _CLIENT_VALUES = {
 _NOTE_CLIENT = Prepared(
     update(storages).where(_IS_QUEUE).values(_CLIENT_VALUES).returning(*_STATE_COLUMNS)
 )
-_CHANGE = Prepared(
+_CHANGED = (
     update(storages)
     .where(_IS_QUEUE)
     .values(
@@ -95,8 +94,9 @@ _CHANGE = Prepared(
         head_position=_queue.head_position - bindparam("at_head"),
         tail_position=_queue.tail_position + bindparam("at_tail"),
     )
-    .returning(*_STATE_COLUMNS)
 )
+_CHANGE = Prepared(_CHANGED)
+_TAKE = Prepared(_CHANGED.returning(*_STATE_COLUMNS))
 _NO_CHANGE = dict.fromkeys(
     ("total", "handled", "bytes", "writes", "deletes", "head_items", "at_head", "at_tail"), 0
 )
@@ -115,16 +115,26 @@ def note_client(tx: Connection, queue_pk: int, client: Client) -> QueueState:
     return _state(_NOTE_CLIENT.first(tx, {"queue": queue_pk, **_client_values(client)}))
 
 
-def change(
+def change(tx: Connection, queue_pk: int, client: Client, *, at: datetime, **amounts: int) -> None:
+    """Add to the queue's counters and note the client: what every writing call does to its queue.
+
+    Counters are `total`, `handled`, `bytes`, `writes`, `deletes` and `head_items`.
+    """
+    if not _CHANGE.run(tx, _changes(queue_pk, client, at, amounts)):
+        raise StorageNotFound(StorageKind.REQUEST_QUEUE)
+
+
+def take(
     tx: Connection, queue_pk: int, client: Client, *, at: datetime, **amounts: int
 ) -> QueueState:
-    """Add to the queue's counters, take positions and note the client: what every writing call does to its queue.
+    """The same for a call that takes positions, `at_head` or `at_tail` so many; `QueueState.taken` tells which."""
+    return _state(_TAKE.first(tx, _changes(queue_pk, client, at, amounts)))
 
-    Counters are `total`, `handled`, `bytes`, `writes`, `deletes` and `head_items`. `at_head` and `at_tail` are how
-    many positions to take there; `QueueState.taken` tells which they are.
-    """
-    values = {"queue": queue_pk, "at": at, **_NO_CHANGE, **amounts, **_client_values(client)}
-    return _state(_CHANGE.first(tx, values))
+
+def _changes(
+    queue_pk: int, client: Client, at: datetime, amounts: Mapping[str, int]
+) -> dict[str, Any]:
+    return {"queue": queue_pk, "at": at, **_NO_CHANGE, **amounts, **_client_values(client)}
 
 
 def _client_values(client: Client) -> dict[str, Any]:
