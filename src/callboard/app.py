@@ -330,6 +330,7 @@ class Callboard:
             limiter=_limiter(settings),
             allows=Scoping(db).allows,
             websockets=events,
+            answered=metrics.count,
         )
         self.gateway = GatewayParts.assembled(
             db,
@@ -343,7 +344,7 @@ class Callboard:
             domain=settings.gateway_host,
         )
         self._stack.push_async_callback(self.gateway.close)
-        return self.gateway.before(metrics.watching(api))
+        return self.gateway.before(api)
 
     async def _start_dispatcher(self, db: Database) -> None:
         allow_private = self.settings.allow_local_network or self.settings.is_loopback

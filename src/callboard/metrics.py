@@ -1,11 +1,8 @@
 """`GET /metrics`: figures for Prometheus."""
 
-import time
-
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callboard.api.call import Call
 from callboard.api.router import Auth, Route
@@ -15,7 +12,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"
 
 
 class Metrics:
-    """Counts requests of the app it wraps, and shows what the server's parts know. Names no user and no path."""
+    """Counts requests of the API, and shows what the server's parts know. Names no user and no path."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._registry = CollectorRegistry()
@@ -25,6 +22,7 @@ class Metrics:
             ["method", "status"],
             registry=self._registry,
         )
+        self._counters: dict[tuple[str, int], Counter] = {}
         self._seconds = Histogram(
             "callboard_http_request_seconds",
             "Time until the answer began. Synchronous runs are held on purpose.",
@@ -56,30 +54,13 @@ class Metrics:
     async def get(self, call: Call) -> Response:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
-    def watching(self, app: ASGIApp) -> ASGIApp:
-        """The app, its requests counted."""
-
-        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await app(scope, receive, send)
-                return
-            begun = time.perf_counter()
-            answered: tuple[float, int] | None = None
-
-            async def timed(message: Message) -> None:
-                nonlocal answered
-                if message["type"] == "http.response.start":
-                    answered = time.perf_counter() - begun, message["status"]
-                await send(message)
-
-            try:
-                await app(scope, receive, timed)
-            finally:
-                if answered is not None:  # counted when the client has its answer
-                    self._count(scope["method"], *answered)
-
-        return watched
-
-    def _count(self, method: str, secs: float, status: int) -> None:
+    def count(self, method: str, status: int, secs: float) -> None:
+        """Count an answered request."""
         self._seconds.observe(secs)
-        self._requests.labels(method if method in _METHODS else "other", status).inc()
+        counter = self._counters.get((method, status))
+        if counter is None:
+            # The library's own look-up costs more than counting.
+            counter = self._requests.labels(method if method in _METHODS else "other", status)
+            if method in _METHODS:
+                self._counters[method, status] = counter
+        counter.inc()

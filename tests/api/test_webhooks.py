@@ -109,6 +109,7 @@ async def server(tmp_path: Any) -> AsyncIterator[Server]:
         limiter=limiter,
         websockets=no_websockets,
         allows=no_scopes,
+        answered=lambda method, status, secs: None,
     )
     dispatcher = asyncio.create_task(Dispatcher(db, signals, allow_private=True).run())
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -3,6 +3,7 @@
 Takes what the whole API has in common: method override, CORS, OPTIONS, 404 and 405, tokens, error words.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 
 from callboard.api.call import Call
 from callboard.api.errors import InternalError, InvalidToken, TokenNotProvided, render
+from callboard.api.headers import first
 from callboard.api.rate_limits import RateLimiter
 from callboard.api.router import Auth, Rewording, Route, Router
 from callboard.core.caller import Caller
@@ -25,6 +27,8 @@ log = structlog.get_logger()
 
 Allows: TypeAlias = Callable[[Caller, Route, Mapping[str, str]], Awaitable[bool]]
 """Whether the caller, whose token has scopes, may make the call."""
+Answered: TypeAlias = Callable[[str, int, float], None]
+"""Told of each request when its client has the answer: method, status, and seconds until the answer began."""
 Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | None]]
 """From a token to its caller, or None when it is not valid."""
 
@@ -45,7 +49,9 @@ class Api:
         limiter: RateLimiter,
         websockets: ASGIApp,
         allows: Allows,
+        answered: Answered,
     ) -> None:
+        self._answered = answered
         self._allows = allows
         self._router = Router(routes)
         self._limiter = limiter
@@ -56,12 +62,17 @@ class Api:
         if scope["type"] == "websocket":
             await self._websockets(scope, receive, send)
         elif scope["type"] == "http":
+            begun = time.perf_counter()
             request_id = new_id()
             # Each request has a task of its own: what it and those it starts log bears its id.
             bind_contextvars(request_id=request_id)
             response = await self._respond(Request(scope, receive))
             response.raw_headers.extend((*_CORS, (b"x-request-id", request_id.encode())))
-            await response(scope, receive, send)
+            secs = time.perf_counter() - begun
+            try:
+                await response(scope, receive, send)
+            finally:
+                self._answered(scope["method"], response.status_code, secs)
 
     async def _respond(self, request: Request) -> Response:
         try:
@@ -79,7 +90,7 @@ class Api:
         method = request.method
         if method == "OPTIONS":
             return _options(self._router.methods(path), request)
-        if method == "GET" and request.scope["query_string"]:
+        if method == "GET" and b"method=" in request.scope["query_string"]:
             method = (request.query_params.get("method") or method).upper()
         route, params = self._router.find(method, path)
         try:
@@ -92,13 +103,13 @@ class Api:
     async def _answer(self, request: Request, route: Route, params: dict[str, str]) -> Response:
         # An id is nobody else's, whatever it is of. What has none is one resource by its path.
         resource = next(iter(params.values()), route.path)
-        address = "" if request.client is None else request.client.host
         try:
             caller = await self._caller(request, route.auth)
         except InvalidToken:  # each costs a look-up
-            self._limiter.count(address, route.rate, resource)
+            self._limiter.count(_address(request), route.rate, resource)
             raise
-        self._limiter.count(address if caller is None else caller.user_id, route.rate, resource)
+        who = _address(request) if caller is None else caller.user_id
+        self._limiter.count(who, route.rate, resource)
         if caller is not None and caller.scopes is not None:
             caller = await self._scoped(caller, route, params)
         return await route.handler(Call(request, params, caller))
@@ -126,10 +137,15 @@ class Api:
 
 
 def _token(request: Request) -> str | None:
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip()
+    given = first(request.scope["headers"], b"authorization") or b""
+    scheme, _, value = given.partition(b" ")
+    if scheme.lower() == b"bearer" and (token := value.strip()):
+        return token.decode("latin-1")
     return request.query_params.get("token") or None
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 def _raw_path(request: Request) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import brotli
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from callboard.api.errors import (
     InvalidContentEncoding,
@@ -14,6 +14,7 @@ from callboard.api.errors import (
     RequestTooLarge,
     UnsupportedContentEncoding,
 )
+from callboard.api.headers import first
 from callboard.core.errors import InvalidRequest
 
 MAX_BODY_BYTES = 9_437_184
@@ -25,7 +26,10 @@ S = TypeVar("S")
 
 def content_coding(request: Request) -> str | None:
     """The coding the body came in, None for identity. Raises UnsupportedContentEncoding."""
-    coding = request.headers.get("content-encoding", "").strip().lower()
+    given = first(request.scope["headers"], b"content-encoding")
+    if not given:
+        return None
+    coding = given.decode("latin-1").strip().lower()
     if coding in ("", "identity"):
         return None
     if coding not in CODINGS:
@@ -37,17 +41,21 @@ def content_coding(request: Request) -> str | None:
 
 async def read_raw(request: Request) -> bytes:
     """The body as sent. Raises RequestTooLarge as soon as that is known."""
-    declared = request.headers.get("content-length", "")
+    declared = first(request.scope["headers"], b"content-length") or b""
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large(int(declared))
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    pieces: list[bytes] = []
+    size, is_whole = 0, False
+    while not is_whole:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
         if size > MAX_BODY_BYTES:
             raise _too_large(size)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        is_whole = not message.get("more_body", False)
+    return b"".join(pieces)
 
 
 async def inflate(body: bytes, coding: str | None) -> bytes:

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import URL
 from starlette.requests import Request
@@ -29,14 +30,18 @@ class Call:
         self.request = request
         self.params = params
         self.caller = caller
+        self._query: Query | None = None
         self.readable_ids: set[str] = set()
         """Storages that the path itself entitles to read, such as those of a run open to anyone."""
 
-    @cached_property
+    @property
     def query(self) -> Query:
-        # Most calls have none, and taking that apart costs as much.
-        has_any = bool(self.request.scope["query_string"])
-        return Query(self.request.query_params if has_any else {})
+        if self._query is None:
+            raw: bytes = self.request.scope["query_string"]
+            # Most calls have none, and taking that apart costs as much.
+            pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if raw else ()
+            self._query = Query(dict(pairs))
+        return self._query
 
     @property
     def user(self) -> Caller:
@@ -102,9 +107,9 @@ class Call:
         return body.parse_as(await self.body(), shape)
 
 
-@lru_cache(1024)
+@lru_cache(64)
 def _base_url(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
-    """Clients say the same thousands of times, and checking it costs more than most calls."""
+    """Clients say the same thousands of times, and checking it costs more than most calls. Hosts may be long."""
     headers = [] if host is None else [(b"host", host.encode("latin-1"))]
     url = URL(scope={"scheme": scheme, "server": server, "path": "/", "headers": headers})
     return f"{url.scheme}://{url.netloc}"

@@ -8,7 +8,7 @@ takes to fill, hold exactly those that matter.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 from callboard.api.errors import RateLimitExceeded
@@ -19,7 +19,7 @@ BUCKETS_MAX: Final = 100_000
 Key: TypeAlias = tuple[object, ...]
 
 
-class Rate(Enum):
+class Rate(StrEnum):
     """Which of the rates goes for a route."""
 
     USUAL = "usual"

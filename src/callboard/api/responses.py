@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 JSON = "application/json; charset=utf-8"
 
+_JSON_TYPE = (b"content-type", JSON.encode())
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -15,7 +17,18 @@ def json_response(
     body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """`body` as compact JSON, without an envelope."""
-    return Response(_encode(body), status_code=status, headers=headers, media_type=JSON)
+    return _JsonResponse(_encode(body), status, headers)
+
+
+class _JsonResponse(Response):
+    def render(self, content: bytes) -> bytes:
+        return content
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Those of all JSON, and the given ones, which must be others."""
+        self.raw_headers = [(b"content-length", str(len(self.body)).encode()), _JSON_TYPE]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 def data_response(data: Any, *, status: int = 200, location: str | None = None) -> Response:

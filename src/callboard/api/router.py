@@ -64,12 +64,16 @@ def _resolved(handler: Handler, resolve: Callable[[Call], Awaitable[None]]) -> H
     return resolved
 
 
+_Table: TypeAlias = dict[str, tuple[Route, tuple[str, ...]]]
+"""By method, the routes of one path with the names of its parameters."""
+
+
 class _Node:
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.param: _Node | None = None
-        self.rest: dict[str, tuple[Route, tuple[str, ...]]] = {}
-        self.routes: dict[str, tuple[Route, tuple[str, ...]]] = {}
+        self.rest: _Node | None = None
+        self.routes: _Table = {}
 
 
 class Router:
@@ -82,59 +86,60 @@ class Router:
 
     def _add(self, route: Route) -> None:
         node, names = self._root, list[str]()
-        segments = route.path.strip("/").split("/")
-        for segment in segments:
+        for segment in route.path.strip("/").split("/"):
             if segment.endswith("...}"):
                 names.append(segment[1:-4])
-                table = node.rest
-                break
-            if segment.startswith("{"):
+                node.rest = node = node.rest or _Node()
+            elif segment.startswith("{"):
                 names.append(segment[1:-1])
-                node.param = node.param or _Node()
-                node = node.param
+                node.param = node = node.param or _Node()
             else:
                 node = node.children.setdefault(segment, _Node())
-        else:
-            table = node.routes
-        if route.method in table:
+        if route.method in node.routes:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
-        table[route.method] = (route, tuple(names))
+        node.routes[route.method] = (route, tuple(names))
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         """The route and its decoded parameters. Raises PageNotFound or MethodNotAllowed."""
-        table, values = self._match(self._root, raw_path.strip("/").split("/"), [])
-        if not table:
-            raise PageNotFound
+        table, values = self._match(raw_path)
         if method not in table:
             raise MethodNotAllowed(allowed_methods(table))
         route, names = table[method]
-        return route, {name: unquote(value) for name, value in zip(names, values, strict=True)}
+        return route, dict(zip(names, values, strict=True))
 
     def methods(self, raw_path: str) -> list[str]:
         """What a path answers to, OPTIONS first. Raises PageNotFound."""
-        table, _ = self._match(self._root, raw_path.strip("/").split("/"), [])
-        if not table:
-            raise PageNotFound
-        return allowed_methods(table)
+        return allowed_methods(self._match(raw_path)[0])
 
-    def _match(
-        self, node: _Node, segments: list[str], values: list[str]
-    ) -> tuple[dict[str, tuple[Route, tuple[str, ...]]], list[str]]:
-        if not segments:
-            return node.routes, values
-        head, tail = segments[0], segments[1:]
-        child = node.children.get(unquote(head))
-        if child is not None:
-            found = self._match(child, tail, values)
-            if found[0]:
-                return found
-        if node.param is not None and head:
-            found = self._match(node.param, tail, [*values, head])
-            if found[0]:
-                return found
-        if node.rest:
-            return node.rest, [*values, "/".join(segments)]
-        return {}, values
+    def _match(self, raw_path: str) -> tuple[_Table, list[str]]:
+        """What is at the path, and the decoded values of its parameters. Raises PageNotFound."""
+        segments = raw_path.strip("/").split("/")
+        if "%" in raw_path:
+            segments = [unquote(segment) for segment in segments]
+        # Left to try, the best last: a node, how many segments lead to it, and those that were parameters.
+        ways: list[tuple[_Node, int, list[str]]] = [(self._root, 0, [])]
+        while ways:
+            node, passed, values = ways.pop()
+            for segment in segments[passed:]:
+                if node.rest is not None:
+                    rest = "/".join(segments[passed:])
+                    ways.append((node.rest, len(segments), [*values, rest]))
+                passed += 1
+                child = node.children.get(segment)
+                if node.param is None or not segment:
+                    following = child
+                elif child is None:
+                    following, values = node.param, [*values, segment]
+                else:
+                    ways.append((node.param, passed, [*values, segment]))
+                    following = child
+                if following is None:
+                    break
+                node = following
+            else:
+                if node.routes:
+                    return node.routes, values
+        raise PageNotFound
 
 
 def allowed_methods(table: Mapping[str, object]) -> list[str]:

@@ -1,6 +1,6 @@
 """Identifiers, secrets and tokens: everything random that leaves the server."""
 
-import secrets
+import os
 import string
 
 _ALPHABET = (string.ascii_letters + string.digits).encode()
@@ -19,5 +19,5 @@ def new_secret(length: int = 36) -> str:
     """A random secret of letters and digits, about 5.95 bits a character."""
     text = b""
     while len(text) < length:
-        text += secrets.token_bytes(length + 8).translate(_CHARACTERS, _UNUSED)
+        text += os.urandom(length + 8).translate(_CHARACTERS, _UNUSED)
     return text[:length].decode()

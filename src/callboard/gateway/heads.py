@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote_plus
 
+from callboard.api.headers import first
 from callboard.gateway.places import Place
 from callboard.proxy.wire import OF_ONE_CONNECTION
 
@@ -33,7 +34,7 @@ class Head:
     scheme: str
 
     def first(self, name: bytes) -> bytes | None:
-        return _first(self.headers, name)
+        return first(self.headers, name)
 
     @property
     def host(self) -> str:
@@ -67,11 +68,7 @@ class Head:
 
 def host_of(headers: Headers) -> str:
     """The host that a request was sent to; empty when it does not say."""
-    return (_first(headers, b"host") or b"").decode("latin-1")
-
-
-def _first(headers: Headers, name: bytes) -> bytes | None:
-    return next((value for key, value in headers if key == name), None)
+    return (first(headers, b"host") or b"").decode("latin-1")
 
 
 def probe() -> Headers:

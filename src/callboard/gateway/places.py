@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import unquote
 
 from callboard.core.actor_urls import (
@@ -27,6 +28,7 @@ class Kind(Enum):
 
 
 _BY_PATH = {kind.value: kind for kind in (Kind.RUN, Kind.ACTOR, Kind.TASK)}
+_PREFIXES = tuple(_BY_PATH)
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,8 @@ class Domains:
 
     def place_of(self, host: str, path: str) -> Place | None:
         """None when the request is one for the API."""
-        label = self._label(host)
+        label = _label(host, self.domain)
         return _of_path(path) if label is None else Place(Kind.NAME, label)
-
-    def _label(self, host: str) -> str | None:
-        name = host.lower().rpartition(":")[0] if _has_port(host) else host.lower()
-        for domain in (_LOCAL_DOMAIN, (self.domain or "").partition(":")[0]):
-            label, _, rest = name.partition(".")
-            if domain and rest == domain and _LABEL.fullmatch(label):
-                return label
-        return None
 
     def beside(self, host: str) -> str | None:
         """The domain for names of what a client reached by path at `host`; None when it would not find them."""
@@ -69,11 +63,24 @@ class Domains:
         return f"{_LOCAL_DOMAIN}{match[2] or ''}" if match else None
 
 
+@lru_cache(64)
+def _label(host: str, own_domain: str | None) -> str | None:
+    """Clients of the API say the same host thousands of times. Few are kept, as each may be as long as a head."""
+    name = host.lower().rpartition(":")[0] if _has_port(host) else host.lower()
+    for domain in (_LOCAL_DOMAIN, (own_domain or "").partition(":")[0]):
+        label, _, rest = name.partition(".")
+        if domain and rest == domain and _LABEL.fullmatch(label):
+            return label
+    return None
+
+
 def _has_port(host: str) -> bool:
     return host.rpartition(":")[2].isdigit()
 
 
 def _of_path(path: str) -> Place | None:
+    if not path.startswith(_PREFIXES):
+        return None
     for prefix, kind in _BY_PATH.items():
         if path.startswith(prefix):
             ref = path[len(prefix) :].partition("/")[0]

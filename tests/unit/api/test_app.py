@@ -53,6 +53,7 @@ async def nobody(caller: Caller, route: Route, params: Mapping[str, str]) -> boo
     return False
 
 
+ANSWERED: list[tuple[str, int]] = []
 LIMITER = RateLimiter(Rates(dict.fromkeys(Rate, 60), 250_000), is_enforced=False)
 API = Api(
     [
@@ -68,6 +69,7 @@ API = Api(
     limiter=LIMITER,
     allows=nobody,
     websockets=nothing,
+    answered=lambda method, status, secs: ANSWERED.append((method, status)),
 )
 
 
@@ -133,6 +135,13 @@ async def test_each_route_asks_for_as_much_as_it_says(path: str, token: str, ans
 async def test_a_header_of_another_scheme_is_no_token():
     status, _ = await call("/required", authorization="Basic Z29vZA==")
     assert status == 401
+
+
+async def test_each_answer_is_told_of():
+    ANSWERED.clear()
+    await call("/open")
+    await call("/nowhere", method="DELETE")
+    assert ANSWERED == [("GET", 200), ("DELETE", 404)]
 
 
 async def test_a_failing_handler_is_a_500_that_tells_clients_nothing():
