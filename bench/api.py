@@ -2,26 +2,42 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from bench.http import Client
 from bench.plan import Plan
 from bench.report import Goal, Result, Samples
 from bench.runs import SHELL_DOCKERFILE, run_sync
 from bench.server import Server
-from bench.timing import interleaved, timed
+from bench.timing import interleaved
 from bench.yardsticks import NoopServer
 
 _BLOCK = 20
 
 
 def measure(server: Server, plan: Plan) -> Iterator[Result]:
-    actor_id = server.build({"Dockerfile": SHELL_DOCKERFILE, "main.sh": "true\n"})
-    client = server.client()
-    run_sync(client, actor_id, query="?memory=128")
-    run_id = client.ask("GET", f"/v2/actors/{actor_id}/runs/last").data["id"]
-    yield from _one_request(client, run_id, plan)
-    yield from _history(server, client, actor_id, run_id, plan)
-    client.close()
+    ours = _Runs(server)
+    yield from _one_request(ours.client, ours.run_id, plan)
+    ours.client.close()
+    yield from _history(plan)
+
+
+class _Runs:
+    """An Actor that does nothing, which has run once."""
+
+    def __init__(self, server: Server) -> None:
+        self.actor_id = server.build({"Dockerfile": SHELL_DOCKERFILE, "main.sh": "true\n"})
+        self.client = server.client()
+        self.run()
+        last = self.client.ask("GET", f"/v2/actors/{self.actor_id}/runs/last")
+        self.run_id: str = last.data["id"]
+
+    def run(self) -> None:
+        run_sync(self.client, self.actor_id, query="?memory=128")
+
+    def list_newest(self) -> None:
+        path = f"/v2/actors/{self.actor_id}/runs?desc=1&limit=100"
+        assert self.client.ask("GET", path).status == 200
 
 
 def _one_request(client: Client, run_id: str, plan: Plan) -> Iterator[Result]:
@@ -46,26 +62,20 @@ def _repeat(client: Client, path: str) -> None:
         client.ask("GET", path)
 
 
-def _history(
-    server: Server, client: Client, actor_id: str, run_id: str, plan: Plan
-) -> Iterator[Result]:
-    """The history is copies of one finished run, put into the database behind the server's back."""
-    path = f"/v2/actors/{actor_id}/runs?desc=1&limit=100"
-    starts: dict[str, Samples] = {}
-    lists: dict[str, Samples] = {}
-    for size in plan.run_counts:
-        _grow_history(server, run_id, size)
-        name = f"{size:,}"
-        client.ask("GET", path)
-        lists[name] = Samples(
-            [timed(lambda: client.ask("GET", path)) for _ in range(plan.rounds(50))]
+def _history(plan: Plan) -> Iterator[Result]:
+    """A server for each size. The history is copies of its one run, put into the database behind its back."""
+    with ExitStack() as stack:
+        by_size: dict[str, _Runs] = {}
+        for size in plan.run_counts:
+            server = stack.enter_context(Server())
+            runs = by_size[f"{size:,}"] = _Runs(server)
+            _grow_history(server, runs.run_id, size)
+        lists = interleaved(
+            plan.rounds(50), {size: runs.list_newest for size, runs in by_size.items()}
         )
-        starts[name] = Samples(
-            [
-                timed(lambda: run_sync(client, actor_id, query="?memory=128"))
-                for _ in range(plan.rounds(30))
-            ]
-        )
+        starts = interleaved(plan.rounds(30), {size: runs.run for size, runs in by_size.items()})
+        for runs in by_size.values():
+            runs.client.close()
     yield Result("newest 100 runs, large history / small", _growth(lists), "x", Goal(1.3), lists)
     yield Result("run-sync, large history / small", _growth(starts), "x", Goal(1.1), starts)
 
