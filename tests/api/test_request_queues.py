@@ -198,6 +198,7 @@ async def test_an_id_must_be_that_of_the_unique_key(api: Client):
         await queue.add_one(request("a", id=wrong)),
         await queue.call("PUT", f"/requests/{wrong}", json=request("a")),
         await queue.call("PUT", f"/requests/{right}", json=request("a", id=wrong)),
+        await queue.call("PUT", f"/requests/{right}", json=request("b")),
         await queue.call("DELETE", "/requests/batch", json=[{"id": wrong, "uniqueKey": "a"}]),
     ]
     assert {(reply.status, reply.error["type"]) for reply in replies} == {

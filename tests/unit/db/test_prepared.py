@@ -72,6 +72,21 @@ def test_values_in_the_statement_itself_need_not_be_given(tx: Connection) -> Non
     assert add.first(tx, {"thing": "one"}) == [6, AT]
 
 
+def test_a_value_that_stands_in_two_places_is_converted_for_both(tx: Connection) -> None:
+    put(tx, "one", at=None)
+    at = bindparam("now", type_=Instant())
+    same = Prepared(update(THINGS).where(THINGS.c.at.is_(None) | (THINGS.c.at < at)).values(at=at))
+    assert same.run(tx, {"now": AT}) == 1
+    assert BY_ID.first(tx, {"id": "one"}) == ["one", AT, {"a": [1]}, True, 1]
+
+
+def test_it_tells_how_many_rows_it_changed(tx: Connection) -> None:
+    put(tx, "one")
+    put(tx, "two")
+    assert Prepared(update(THINGS).values(count=2)).run(tx, {}) == 2
+    assert Prepared(update(THINGS).values(count=3).where(THINGS.c.id == "none")).run(tx, {}) == 0
+
+
 def test_it_runs_once_for_each_set_of_values(tx: Connection) -> None:
     row = {"at": AT, "what": 1, "is_good": False}
     INSERT.run_each(tx, [{"id": str(number), "count": number, **row} for number in range(3)])
