@@ -83,6 +83,8 @@ async def test_no_query_of_a_crawl_looks_at_all_requests(
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     await queue.lock(2)
+    clock.pass_secs(61)
+    await queue.lock(3)
     await queue.prolong("a")
     await queue.release("b")
     await queue.update("a", is_handled=True)
