@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from callboard.core.caller import Caller
+from callboard.request_queues.errors import RequestIdInvalid
 from callboard.storages.model import Storage
 
 _ID_LENGTH = 15
@@ -21,6 +22,14 @@ def request_id(unique_key: str) -> str:
     """The id of the request with this unique key: clients compute the same one by themselves."""
     digest = base64.b64encode(hashlib.sha256(unique_key.encode()).digest()).decode()
     return digest.translate(_NOT_IN_IDS)[:_ID_LENGTH]
+
+
+def checked_id(unique_key: str, given: str | None) -> str:
+    """The id of the request with this unique key. Raises RequestIdInvalid when another one is given for it."""
+    own_id = request_id(unique_key)
+    if given is not None and given != own_id:
+        raise RequestIdInvalid(given, own_id)
+    return own_id
 
 
 class RequestState(StrEnum):

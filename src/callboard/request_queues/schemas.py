@@ -8,7 +8,7 @@ import msgspec
 
 from callboard.core.clock import iso, parse_iso
 from callboard.core.errors import InvalidRequest
-from callboard.request_queues.errors import BATCH_MAX, RequestIdInvalid, TooManyRequests
+from callboard.request_queues.errors import BATCH_MAX, TooManyRequests
 from callboard.request_queues.listing import RequestPage
 from callboard.request_queues.model import (
     Draft,
@@ -18,7 +18,7 @@ from callboard.request_queues.model import (
     QueuedRequest,
     Registration,
     Removal,
-    request_id,
+    checked_id,
 )
 from callboard.storages.model import Storage
 from callboard.storages.schemas import base_wire
@@ -58,11 +58,8 @@ class RemovalBody(msgspec.Struct, rename="camel"):
 
 def parse_draft(value: Any) -> Draft:
     """Read a request. Raises InvalidRequest, or RequestIdInvalid for an id that is not its unique key's."""
-    body = _convert(value, RequestBody)
-    draft = _draft(body, value, request_id(body.unique_key))
-    if body.id is not None and body.id != draft.id:
-        raise RequestIdInvalid(body.id, draft.id)
-    return draft
+    body = _body(value)
+    return _draft(body, value, checked_id(body.unique_key, body.id))
 
 
 def parse_change(value: Any, known_id: str) -> Draft:
@@ -70,24 +67,29 @@ def parse_change(value: Any, known_id: str) -> Draft:
 
     Raises InvalidRequest, or RequestIdInvalid for another id than the known one.
     """
-    body = _convert(value, RequestBody)
+    body = _body(value)
     if body.id is not None and body.id != known_id:
-        raise RequestIdInvalid(body.id, request_id(body.unique_key))
+        for given in (body.id, known_id):  # one of which it cannot be
+            checked_id(body.unique_key, given)
     return _draft(body, value, known_id)
 
 
-def _draft(body: RequestBody, value: Any, draft_id: str) -> Draft:
+def _body(value: Any) -> RequestBody:
+    body = _convert(value, RequestBody)
     if not body.unique_key or not body.url:
         raise InvalidRequest("The request body is not valid: uniqueKey and url must not be empty.")
-    retry_count = body.retry_count or 0
-    if not 0 <= retry_count < 2**31:
+    if not 0 <= (body.retry_count or 0) < 2**31:
         raise InvalidRequest("The request body is not valid: retryCount is out of range.")
+    return body
+
+
+def _draft(body: RequestBody, value: Any, draft_id: str) -> Draft:
     return Draft(
         id=draft_id,
         unique_key=body.unique_key,
         url=body.url,
         method=body.method or "GET",
-        retry_count=retry_count,
+        retry_count=body.retry_count or 0,
         handled_at=_instant(body.handled_at),
         extras=_encode({name: value[name] for name in value if name not in _OWN_FIELDS}),
     )
@@ -109,10 +111,7 @@ def _parse_removal(value: Any) -> Removal:
         if body.id is None:
             raise InvalidRequest("The request body is not valid: id or uniqueKey is required.")
         return Removal(body.id, None)
-    own_id = request_id(body.unique_key)
-    if body.id is not None and body.id != own_id:
-        raise RequestIdInvalid(body.id, own_id)
-    return Removal(own_id, body.unique_key)
+    return Removal(checked_id(body.unique_key, body.id), body.unique_key)
 
 
 def _batch(value: Any) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from callboard.core import clock
 from callboard.db.base import Database
 from callboard.request_queues import listing, repository
-from callboard.request_queues.errors import RequestIdInvalid, RequestNotFound
+from callboard.request_queues.errors import RequestNotFound
 from callboard.request_queues.listing import Cursor, RequestPage
 from callboard.request_queues.locking import RequestLocking
 from callboard.request_queues.model import (
@@ -27,7 +27,7 @@ from callboard.request_queues.model import (
     Removal,
     RequestState,
     Slot,
-    request_id,
+    checked_id,
 )
 from callboard.request_queues.state import QueueState, change, note_client, read_state, take
 from callboard.storages.model import StorageKind
@@ -89,7 +89,7 @@ class RequestQueueService(StorageService):
             slot = repository.slot(tx, pk, draft.id)
             if slot is None or slot.unique_key != draft.unique_key:
                 # Of what is there already, this was found out when it was added.
-                _require_own_id(draft)
+                checked_id(draft.unique_key, draft.id)
             if slot is None:
                 _insert(tx, pk, client, [draft], forefront=forefront, at=at)
                 return Registration(draft.id, draft.unique_key, False, False)
@@ -191,12 +191,6 @@ class RequestQueueService(StorageService):
     def _count_reads(self, access: Access, count: int, **increments: int) -> None:
         self._meter.count(access.caller, Service.REQUEST_QUEUE_READS, count)
         self.touch(access.queue, read_count=count, **increments)
-
-
-def _require_own_id(draft: Draft) -> None:
-    own_id = request_id(draft.unique_key)
-    if draft.id != own_id:
-        raise RequestIdInvalid(draft.id, own_id)
 
 
 def _insert(
