@@ -28,7 +28,6 @@ class Kind(Enum):
 
 
 _BY_PATH = {kind.value: kind for kind in (Kind.RUN, Kind.ACTOR, Kind.TASK)}
-_PREFIXES = tuple(_BY_PATH)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,6 @@ def _has_port(host: str) -> bool:
 
 
 def _of_path(path: str) -> Place | None:
-    if not path.startswith(_PREFIXES):
-        return None
     for prefix, kind in _BY_PATH.items():
         if path.startswith(prefix):
             ref = path[len(prefix) :].partition("/")[0]

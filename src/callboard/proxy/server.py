@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import h11
 import structlog
 
+from callboard.api.headers import first
 from callboard.proxy import tunnel
 from callboard.proxy.credentials import Wish, parse_credentials, parse_wish
 from callboard.proxy.errors import ProxyError
@@ -216,7 +217,7 @@ class Proxy:
 
 
 def _authorization(request: h11.Request) -> bytes | None:
-    return next((value for name, value in request.headers if name == b"proxy-authorization"), None)
+    return first(request.headers, b"proxy-authorization")
 
 
 async def _send_error(client: Wire, error: ProxyError) -> None:
