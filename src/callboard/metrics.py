@@ -57,10 +57,8 @@ class Metrics:
     def count(self, method: str, status: int, secs: float) -> None:
         """Count an answered request."""
         self._seconds.observe(secs)
-        counter = self._counters.get((method, status))
-        if counter is None:
-            # The library's own look-up costs more than counting.
-            counter = self._requests.labels(method if method in _METHODS else "other", status)
-            if method in _METHODS:
-                self._counters[method, status] = counter
+        kind = (method if method in _METHODS else "other", status)
+        counter = self._counters.get(kind)
+        if counter is None:  # the library's own look-up costs more than counting
+            counter = self._counters[kind] = self._requests.labels(*kind)
         counter.inc()

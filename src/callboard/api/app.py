@@ -28,7 +28,7 @@ log = structlog.get_logger()
 Allows: TypeAlias = Callable[[Caller, Route, Mapping[str, str]], Awaitable[bool]]
 """Whether the caller, whose token has scopes, may make the call."""
 Answered: TypeAlias = Callable[[str, int, float], None]
-"""Told of each request when its client has the answer: method, status, and seconds until the answer began."""
+"""Told of each request when its answer is sent, or cannot be: method, status, and seconds until the answer began."""
 Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | None]]
 """From a token to its caller, or None when it is not valid."""
 
