@@ -69,13 +69,12 @@ def _history(plan: Plan) -> Iterator[Result]:
         for size in plan.run_counts:
             server = stack.enter_context(Server())
             runs = by_size[f"{size:,}"] = _Runs(server)
+            stack.callback(runs.client.close)
             _grow_history(server, runs.run_id, size)
         lists = interleaved(
             plan.rounds(50), {size: runs.list_newest for size, runs in by_size.items()}
         )
         starts = interleaved(plan.rounds(30), {size: runs.run for size, runs in by_size.items()})
-        for runs in by_size.values():
-            runs.client.close()
     yield Result("newest 100 runs, large history / small", _growth(lists), "x", Goal(1.3), lists)
     yield Result("run-sync, large history / small", _growth(starts), "x", Goal(1.1), starts)
 
