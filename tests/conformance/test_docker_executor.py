@@ -14,7 +14,7 @@ import pytest
 
 from callboard.executors.base import ExitCause, LaunchSpec
 from callboard.executors.docker.engine import Engine
-from callboard.executors.docker.executor import DockerExecutor, Options
+from callboard.executors.docker.executor import DockerExecutor, DockerFailed, Options
 from tests.engines import ContainerEngine
 
 from .conftest import Maker, Stage, Watcher
@@ -172,6 +172,21 @@ async def test_what_is_printed_without_a_server_is_in_the_log_once_one_is_back(
     await own_stage.executor.open(Watcher())
     assert (await own_stage.wait(handle)).exit_code == 0
     assert own_stage.log(spec) == [f"line {i}" for i in range(1, 9)]
+
+
+async def test_a_network_that_cannot_be_made_is_said_to_be_the_reason(
+    own_stage: Stage, dockerd: ContainerEngine
+):
+    name = instance(own_stage)
+    await own_stage.executor.close(stop_jobs=True)
+    bridge = {"com.docker.network.bridge.name": f"cb-{name}"}
+    async with Engine(dockerd.url) as engine:
+        body = {"Name": "of-another", "Driver": "bridge", "Options": bridge}
+        await engine.ask("POST", "/networks/create", body=body)
+        with pytest.raises(DockerFailed, match="bridge name"):
+            await own_stage.executor.open(own_stage.watcher)
+        await engine.ask("DELETE", "/networks/of-another")
+    await own_stage.executor.open(own_stage.watcher)
 
 
 async def test_a_spec_without_an_image_is_refused_in_words(stage: Stage):

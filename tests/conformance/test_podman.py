@@ -1,11 +1,16 @@
 """Podman's socket in place of Docker's: what executors promise, and what the Docker executor promises beyond it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from callboard.executors.docker.engine import Engine
+from callboard.executors.docker.engine import Engine, EngineRefused
 from callboard.executors.docker.executor import DockerExecutor, Options
+from callboard.executors.docker.network import close_network, open_network
 from tests.engines import ContainerEngine
 from tests.podman import IN_PLACE_OF_DOCKER
 
@@ -31,6 +36,7 @@ SAME = [
     beyond.test_a_job_reaches_the_api_and_nothing_else_near_it,
     beyond.test_a_job_runs_without_rights_to_gain_or_keep,
     beyond.test_files_in_a_volume_of_the_image_count_and_go_with_the_job,
+    beyond.test_a_network_that_cannot_be_made_is_said_to_be_the_reason,
     beyond.test_an_image_that_is_gone_is_said_to_be_the_reason,
     beyond.test_what_is_printed_without_a_server_is_in_the_log_once_one_is_back,
     promises.test_a_job_has_exactly_the_environment_it_was_given,
@@ -67,3 +73,55 @@ async def test_rules_of_a_network_that_others_removed_cut_off_no_later_one(
     _, log = await gone.run(gone.spec("reaches.py", target))
     assert log == [f"{target} reached"]
     await gone.executor.close(stop_jobs=True)
+
+
+@asynccontextmanager
+async def refusing(
+    engine: ContainerEngine, path: str, refusals: list[str], at: Path
+) -> AsyncIterator[str]:
+    """A way to an engine on which the first requests to a path are refused: with these words, one each."""
+
+    async def pass_on(request: web.Request) -> web.Response:
+        if request.path.endswith(path) and refusals:
+            return web.json_response({"message": refusals.pop()}, status=500)
+        body = await request.read()
+        url = request.url.with_host("engine").with_port(None)
+        async with session.request(
+            request.method, url, headers=request.headers, data=body
+        ) as answer:
+            return web.Response(
+                status=answer.status, content_type=answer.content_type, body=await answer.read()
+            )
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", pass_on)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(at)).start()
+    connector = aiohttp.UnixConnector(engine.url.removeprefix("unix://"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield f"unix://{at}"
+    await runner.cleanup()
+
+
+COMES_OR_GOES = "route ip+net: no such network interface"
+"""Podman's words when interfaces change while it lists them: once in hundreds, on a machine that starts many runs."""
+
+
+@pytest.mark.parametrize(("times", "is_made"), [(9, True), (10, False)])
+async def test_a_network_is_made_while_other_interfaces_come_and_go(
+    podman: ContainerEngine, tmp_path: Path, times: int, is_made: bool
+):
+    refusals = [COMES_OR_GOES] * times
+    async with (
+        refusing(podman, "/networks/create", refusals, tmp_path / "way") as url,
+        Engine(url) as engine,
+    ):
+        if is_made:
+            network = await open_network(engine, "0c0f0e", api_port=1, allow_local=False)
+            assert network.name == "callboard-0c0f0e"
+            await close_network(engine, "0c0f0e")
+        else:
+            with pytest.raises(EngineRefused, match="no such network interface"):
+                await open_network(engine, "0c0f0e", api_port=1, allow_local=False)
+    assert not refusals

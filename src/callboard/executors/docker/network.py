@@ -25,6 +25,8 @@ from callboard.executors.launcher.network_registry import Claim
 FIREWALLED, BARE = "docker-bridge+nftables", "docker-bridge"
 _BRIDGED_IS_FILTERED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _NO_LOCK = -1
+_LOOKS, _CAME_OR_WENT = 10, "no such network interface"
+"""Podman looks for free addresses on all the machine's interfaces, and gives up when one comes or goes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,25 @@ async def _made(engine: Engine, name: str, instance: str) -> Mapping[str, Any]:
             "com.docker.network.bridge.enable_icc": "false",
         },
     }
-    with suppress(EngineRefused):  # made by another since: then it is there
-        await engine.ask("POST", "/networks/create", body=body)
+    try:
+        await _make(engine, body)
+    except EngineRefused:
+        # Made by another since: then it is there. Engines say that with different statuses.
+        with suppress(EngineRefused):
+            return await engine.ask("GET", path)
+        raise
     return await engine.ask("GET", path)
+
+
+async def _make(engine: Engine, body: Mapping[str, Any]) -> None:
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            await engine.ask("POST", "/networks/create", body=body)
+        except EngineRefused as refusal:
+            if _CAME_OR_WENT not in str(refusal) or not looks_left:
+                raise
+        else:
+            return
 
 
 def _addresses(network: Mapping[str, Any]) -> tuple[IPv4Network, str]:
