@@ -1,4 +1,4 @@
-"""A server that is not root's: its runs have networks of user-mode stacks, and are reached all the same."""
+"""Servers whose runs have networks of user-mode stacks: another user's, and root's own without nftables."""
 
 import os
 from collections.abc import AsyncGenerator, Iterator
@@ -54,3 +54,27 @@ async def test_an_actor_in_standby_answers_from_such_a_network(api: Client, acto
     (run,) = (await api.get(f"/v2/actors/{actor['id']}/runs")).data["items"]
     assert {reply.json["run"] for reply in replies} == {run["id"]}
     await api.post(f"/v2/actor-runs/{run['id']}/abort")
+
+
+@pytest.fixture(scope="module")
+def without_nftables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("without-nftables") / "data"
+    server = Server(folder, environment={"PATH": "/usr/bin:/bin"}).start()
+    yield server
+    server.stop()
+
+
+async def test_an_actor_is_built_and_run_in_such_networks_also_by_root(without_nftables: Server):
+    dockerfile = "FROM debian\nRUN echo built > /srv/step\nCMD cat /srv/step\n"
+    async with Client(without_nftables.url, without_nftables.token, "admin") as api:
+        network = (await api.get("/health")).json["sandbox"]["network"]
+        if network not in ("pasta", "slirp4netns"):
+            pytest.skip(f"runs have the network {network!r} without nftables on this machine")
+        actor = await ActorMaker(api).built({"Dockerfile": dockerfile})
+        run = (
+            await api.post(
+                f"/v2/acts/{actor['id']}/runs", params={"memory": 128, "waitForFinish": 30}
+            )
+        ).data
+        assert run["status"] == "SUCCEEDED"
+        assert await api.logged(run["id"]) == ["built"]

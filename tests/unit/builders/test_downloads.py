@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from callboard.builders.process import overlays
 from callboard.builders.process.downloads import Downloads
 
-pytestmark = pytest.mark.skipif(not overlays.available(), reason="this machine lacks overlays")
+pytestmark = pytest.mark.skipif(
+    not overlays.available(Path(tempfile.gettempdir())), reason="this machine lacks overlays"
+)
 
 
 @pytest.fixture

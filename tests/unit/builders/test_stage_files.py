@@ -206,7 +206,7 @@ def test_changes_made_on_an_overlay_are_taken_over(tmp_path: Path) -> None:
 
 
 def _change_on_overlay(root: Path, layer: Path) -> None:
-    assert overlays.available()
+    assert overlays.available(layer.parent)
     with overlays.mounted(root, layer) as merged:
         (merged / "change").write_text("changed")
         (merged / "gone").unlink()

@@ -44,7 +44,7 @@ class Downloads:
     def view(self) -> Path:
         """A folder with the caches that the steps may write to. Empty where no view of the shared ones can be had."""
         folder = self._folder / "view"
-        if not overlays.available():
+        if not overlays.available(self._shared):
             if not folder.exists():
                 _empty_caches(folder)
             return folder
@@ -56,7 +56,7 @@ class Downloads:
     @contextmanager
     def to_fill(self) -> Generator[Path | None]:
         """A view whose changes go to the shared caches in the end; None while another build looks at them."""
-        if not overlays.available() or (self._folder / "view").exists():
+        if not overlays.available(self._shared) or (self._folder / "view").exists():
             yield None
             return
         with ExitStack() as stack:

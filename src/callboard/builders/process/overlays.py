@@ -5,7 +5,9 @@ that only that much is ever copied. Where there are no overlays the whole tree i
 """
 
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -18,15 +20,23 @@ _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 
 
 @cache
-def available() -> bool:
-    """Whether this process may mount overlays. Moves it into a mount namespace of its own to find out."""
+def available(folder: Path) -> bool:
+    """Whether this process may mount overlays that write below `folder`: tried once.
+
+    Moves the process into a mount namespace of its own for it.
+    """
     if os.geteuid() != 0:
         return False
+    probe = Path(tempfile.mkdtemp(prefix="overlay-probe-", dir=folder))
     try:
         linux.own_mount_namespace()
+        (probe / "lower").mkdir()
+        with mounted(probe / "lower", probe / "view"):
+            return True
     except OSError:
         return False
-    return "\toverlay\n" in Path("/proc/filesystems").read_text(encoding="ascii")
+    finally:
+        shutil.rmtree(probe)
 
 
 @contextmanager

@@ -84,10 +84,10 @@ def _are_installed(packages: Sequence[str]) -> bool:
     return done.returncode == 0 and set(done.stdout.split()) == {"installed"}
 
 
-def can_be_changed() -> bool:
-    """Whether this machine has what it takes: overlays, apt, and the layout with `/usr` as the only place."""
+def can_be_changed(folder: Path) -> bool:
+    """Whether this machine has what it takes: overlays in `folder`, apt, and `/usr` as the only place of programs."""
     return (
-        overlays.available()
+        overlays.available(folder)
         and shutil.which("apt-get", path="/usr/bin") is not None
         and Path("/bin").is_symlink()
         and Path("/var/lib/dpkg/status").is_file()
@@ -108,7 +108,7 @@ def layer_folders(root: Path) -> list[str]:
 
     Both are then real folders of the tree, whatever a link has led to there.
     """
-    if not is_layered(root) or not overlays.available():
+    if not is_layered(root) or not overlays.available(root.parent):
         return []
     for name in ("usr", "etc"):
         place = root / name
@@ -140,6 +140,7 @@ class HostSystem:
     """The host's system for the stages of one build. `folder` is its own."""
 
     def __init__(self, folder: Path, skeletons: Skeletons) -> None:
+        folder.mkdir()
         self._folder = folder
         self._skeletons = skeletons
         self._views = 0
@@ -147,7 +148,7 @@ class HostSystem:
     @contextmanager
     def shown(self, root: Path) -> Generator[SystemFolders | None]:
         """The system of a stage for a step that cannot change it; None when it is the host's as it is."""
-        if not is_layered(root) or not overlays.available():
+        if not is_layered(root) or not overlays.available(self._folder):
             yield None
             return
         below = {"usr": Path("/usr"), "etc": self._skeletons.part("etc")}

@@ -131,7 +131,7 @@ class Workbench:
             )
 
     def _can_be_root(self) -> bool:
-        return self.runner.is_sandboxed and system.can_be_changed()
+        return self.runner.is_sandboxed and system.can_be_changed(self.folder)
 
     def _as_root(self, base: Base, made: StageTree, command: RunCommand) -> int:
         """As root of the stage, who may change the system. Everything is written to overlays first."""
@@ -157,7 +157,7 @@ class Workbench:
 
         npm renames folders by the hundred, which overlays can only do by copying: for it, copy all at once.
         """
-        if made.shared and base.node is None and overlays.available():
+        if made.shared and base.node is None and overlays.available(self.folder):
             layer = self.folder / f"layer-{uuid4().hex}"
             with overlays.mounted(made.root, layer) as root:
                 code = self.run(base, root, command, mounts=mounts)
