@@ -4,7 +4,7 @@
 set -u
 missing=""
 wanted="bwrap:bubblewrap ip:iproute2 nft:nftables setpriv:util-linux git:git"
-[ "${1:-}" = tests ] && wanted="$wanted chromium:chromium faketime:faketime dockerd:docker.io podman:podman catatonit:catatonit"
+[ "${1:-}" = tests ] && wanted="$wanted chromium:chromium faketime:faketime dockerd:docker.io podman:podman catatonit:catatonit pasta:passt slirp4netns:slirp4netns"
 for pair in $wanted; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done

@@ -53,6 +53,7 @@ async def test_an_actor_hands_on_the_time_it_has_left(sdk: SdkActors, actors: Ac
     called = await actors.python("pass")
     actor = await sdk.python(
         python_program(f"""
+await asyncio.sleep(1)  # what is left is rounded up to whole seconds
 run = await Actor.start('{called["id"]}', timeout='inherit', memory_mbytes=128)
 await Actor.set_value('OUTPUT', run.options.timeout_secs)
 """)
