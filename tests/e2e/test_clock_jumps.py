@@ -24,6 +24,12 @@ SLEEPS = "echo begun; sleep 600"
 COUNTS = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done"
 JUMPS = [pytest.param(1, id="forward"), pytest.param(-1, id="back")]
 
+SLEEPS_FOR_A_TIME = """
+import select, time
+time.sleep = lambda secs: select.select((), (), (), secs)
+"""
+"""Python sleeps until a moment, which the clock's library calls an invalid one if it has passed by then."""
+
 
 @dataclass
 class Stage:
@@ -84,7 +90,9 @@ def start_launcher(server: MortalServer, clock: SettableClock) -> None:
     folder.mkdir(parents=True)
     options = json.dumps(asdict(Options(api_port=server.port)))
     arguments = (sys.executable, "-P", "-m", "callboard.executors.launcher", str(folder), options)
-    environment = {"PATH": "/usr/bin:/bin", **clock.environment}
+    (folder / "sitecustomize.py").write_text(SLEEPS_FOR_A_TIME)
+    path = {"PATH": "/usr/sbin:/usr/bin:/bin", "PYTHONPATH": str(folder)}
+    environment = {**path, **clock.environment}
     subprocess.run(arguments, check=True, env=environment, stdin=subprocess.DEVNULL)
 
 
