@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import api, builds, docker, growth, machine, runs, sandbox, storages
+from bench import api, builds, docker, growth, growth_entries, machine, runs, sandbox, storages
 from bench.plan import Plan
 from bench.report import Result
 from bench.server import Server
@@ -20,6 +20,7 @@ GROUPS: dict[str, _Measure] = {
     "storages": storages.measure,
     "api": api.measure,
     "growth": growth.measure,
+    "entries": growth_entries.measure,
     "builds": builds.measure,
     "docker": docker.measure,
 }

@@ -71,8 +71,8 @@ class CrawleeFiles:
 
         self._do(work())
 
-    def handle_requests(self, count: int) -> None:
-        """Fetch and mark as handled, one after the other."""
+    def handle_requests(self, count: int, tasks: int = 1) -> None:
+        """Fetch and mark as handled, one after the other; `tasks` at once, each of them so many."""
 
         async def work() -> None:
             for _ in range(count):
@@ -80,4 +80,7 @@ class CrawleeFiles:
                 assert request is not None
                 await self._queue.mark_request_as_handled(request)
 
-        self._do(work())
+        async def all_of_them() -> None:
+            await asyncio.gather(*(work() for _ in range(tasks)))
+
+        self._do(all_of_them())

@@ -51,6 +51,12 @@ class Client:
         head = f"{method} {path}{self._fields}{sent_type}Content-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body)
 
+    def wait_for_body(self) -> int:
+        """The status of the next answer, once the first of its body has come. Nothing can be sent after that."""
+        head = self._head()
+        self._reader.peek()
+        return int(head.split(b" ", 2)[1])
+
     def receive(self, *, keep: bool = True) -> Answer:
         """The next answer, its body left out unless `keep`."""
         head = self._head().lower()

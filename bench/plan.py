@@ -25,6 +25,11 @@ class Plan:
         return (1_000, 10_000, 100_000, *((1_000_000,) if self.large else ()))
 
     @property
+    def entry_counts(self) -> tuple[int, ...]:
+        """Sizes of key-value stores and request queues, smallest first."""
+        return self.item_counts[:3]
+
+    @property
     def run_counts(self) -> tuple[int, ...]:
         """Sizes of run histories, smallest first."""
         return (10, 100) if self.quick else (100, 10_000, 100_000)

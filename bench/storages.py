@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.timing import interleaved
 
 _BLOCK = 50
 """Calls of a kind before the other side has its turn."""
+_CLIENTS = 8
 _FILES = "crawlee files"
 
 
@@ -63,15 +65,16 @@ class _Storages:
             batch = [{"url": url, "uniqueKey": url} for url in urls[start : start + per_call]]
             self._client.ask_json("POST", f"{self._queue}/requests/batch", batch)
 
-    def handle_requests(self, count: int, per_lock: int) -> None:
+    def handle_requests(self, count: int, per_lock: int, client: Client | None = None) -> None:
         """Lock some of the head, then mark each as handled, as crawlers do."""
+        client = client or self._client
         for _ in range(count // per_lock):
             lock = f"{self._queue}/head/lock?lockSecs=60&limit={per_lock}"
-            head = self._client.ask("POST", lock).data["items"]
+            head = client.ask("POST", lock).data["items"]
             assert len(head) == per_lock
             for request in head:
                 handled = {**request, "handledAt": "2026-01-01T00:00:00.000Z"}
-                self._client.ask_json("PUT", f"{self._queue}/requests/{request['id']}", handled)
+                client.ask_json("PUT", f"{self._queue}/requests/{request['id']}", handled)
 
 
 def measure(server: Server, plan: Plan) -> Iterator[Result]:
@@ -84,6 +87,7 @@ def measure(server: Server, plan: Plan) -> Iterator[Result]:
         yield from _datasets(ours, files, plan)
         yield from _key_value_stores(ours, files, plan)
         yield from _request_queues(ours, files, plan)
+        yield from _shared_queues(server, ours, files, plan)
         client.close()
 
 
@@ -145,6 +149,30 @@ def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterato
     for name in ("http, lock 1", "http, lock 25"):
         pair = {name: three[name], _FILES: three[_FILES]}
         yield _rate(f"requests handled a second, {name}", pair, Goal(2, at_least=True))
+
+
+def _shared_queues(
+    server: Server, ours: _Storages, files: CrawleeFiles, plan: Plan
+) -> Iterator[Result]:
+    """As a crawler has it that works on several requests at once."""
+    rounds, each = plan.rounds(10), 25
+    count = _CLIENTS * each
+    clients = [server.client() for _ in range(_CLIENTS)]
+    ours.add_requests(_urls(count * (rounds + 1)), 25)
+    files.add_requests(_urls(count * (rounds + 1)))
+
+    def handle(client: Client) -> None:
+        ours.handle_requests(each, 1, client)
+
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        work: dict[str, Callable[[], object]] = {
+            "http": lambda: list(pool.map(handle, clients)),
+            _FILES: lambda: files.handle_requests(each, _CLIENTS),
+        }
+        pair = interleaved(rounds, work, per_call=count)
+    for client in clients:
+        client.close()
+    yield _rate(f"requests handled a second, lock 1, {_CLIENTS} at once", pair, _GOAL)
 
 
 def _urls(count: int) -> list[str]:
