@@ -13,11 +13,14 @@ from typing import Final
 import msgspec
 
 from callboard.api.errors import InvalidJson
+from callboard.datasets.columns import to_be_remembered
 from callboard.datasets.errors import InvalidItems
 from callboard.datasets.field_names import memorable
-from callboard.datasets.values import open_record
+from callboard.datasets.values import Record, decode_record, open_record
 
 MAX_DEPTH: Final = 400
+_MAX_NOTED_BYTES: Final = 16_384
+"""Of an item that is looked into. More would take too long for those who wait for other things meanwhile."""
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
 _decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -41,6 +44,8 @@ class Incoming:
     clean_count: int
     fields: tuple[str, ...]
     """Names of the top-level fields of all items, as they appear: those that are worth remembering."""
+    columns: str | None
+    """Those of all items as a table; None when they are too many to be remembered."""
 
 
 def parse_items(body: bytes) -> Incoming:
@@ -75,26 +80,38 @@ def _split(body: bytes) -> list[bytes]:
 
 def _measured(items: list[bytes]) -> Incoming:
     fields: dict[str, None] = {}
+    columns = to_be_remembered()
+    is_known = True
     clean_count = size = 0
     for position, item in enumerate(items):
-        names = _names(item, position)
+        record = _record(item, position)
+        names = dict.fromkeys(record)
         fields.update(names)
+        is_known = is_known and len(item) <= _MAX_NOTED_BYTES and not columns.is_full
+        if is_known:
+            columns.note(record)
         may_hide = b'"#' in item or b"\\" in item
         clean_count += _is_clean(names) if may_hide else bool(names)
         size += len(item)
-    return Incoming(items=items, size=size, clean_count=clean_count, fields=memorable(fields))
+    return Incoming(
+        items=items,
+        size=size,
+        clean_count=clean_count,
+        fields=memorable(fields),
+        columns=columns.to_remember() if is_known else None,
+    )
 
 
-def _names(item: bytes, position: int) -> dict[str, None]:
+def _record(item: bytes, position: int) -> Record:
     if item[:1] != b"{":
         raise InvalidItems(
             "The request body must be a JSON object or an array of objects: "
             f"the item at position {position} is something else."
         )
-    names = dict.fromkeys(open_record(item))
+    record = decode_record(item) if len(item) <= _MAX_NOTED_BYTES else open_record(item)
     if len(item) > 2 * MAX_DEPTH and _is_too_deep(item):
         raise _too_deep()
-    return names
+    return record
 
 
 def _is_clean(names: Iterable[str]) -> bool:

@@ -31,6 +31,7 @@ _ADVANCE: Final = Prepared(
         storages.c.item_count,
         type_coerce(storages.c.fields, Text),
         type_coerce(storages.c.schema, Text),
+        storages.c.columns,
     )
 )
 _INSERT: Final = Prepared(
@@ -49,11 +50,12 @@ _DOWNWARDS: Final = _ITEMS.order_by(dataset_items.c.position.desc()).limit(PAGE_
 
 @dataclass(frozen=True)
 class Place:
-    """Room made for some items. The texts are the dataset's columns as stored."""
+    """Room made for some items. The texts are of the dataset, as stored."""
 
     first_position: int
     fields_text: str | None
     schema_text: str | None
+    columns: str | None
 
 
 def make_room(tx: Connection, pk: int, incoming: Incoming, *, at: datetime) -> Place | None:
@@ -69,7 +71,7 @@ def make_room(tx: Connection, pk: int, incoming: Incoming, *, at: datetime) -> P
             "at": at,
         },
     )
-    return None if row is None else Place(row[0] - count, row[1], row[2])
+    return None if row is None else Place(row[0] - count, row[1], row[2], row[3])
 
 
 def insert_items(tx: Connection, pk: int, first_position: int, items: list[bytes]) -> None:
@@ -82,6 +84,10 @@ def insert_items(tx: Connection, pk: int, first_position: int, items: list[bytes
 
 def set_fields(tx: Connection, pk: int, fields: list[str]) -> None:
     tx.execute(update(storages).where(storages.c.pk == pk).values(fields=fields))
+
+
+def set_columns(tx: Connection, pk: int, columns: str | None) -> None:
+    tx.execute(update(storages).where(storages.c.pk == pk).values(columns=columns))
 
 
 def read_page(tx: Connection, pk: int, span: Span) -> list[bytes]:

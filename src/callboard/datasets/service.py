@@ -12,6 +12,7 @@ from callboard.api.refs import ById, Ref
 from callboard.core import clock
 from callboard.core.caller import Caller
 from callboard.datasets import repository
+from callboard.datasets.columns import with_more
 from callboard.datasets.errors import DatasetHasNoSchema, SchemaValidationFailed
 from callboard.datasets.export import Export, Pass
 from callboard.datasets.field_names import with_new
@@ -146,7 +147,7 @@ class DatasetService(StorageService):
         span = Span.of(
             dataset.item_count, offset=query.offset, limit=reading.limit, desc=reading.desc
         )
-        writer = writer_for(query, reading, dataset)
+        writer = writer_for(query, reading, dataset, span)
 
         def on_start() -> None:
             self.touch(dataset, read_count=span.count)
@@ -203,7 +204,19 @@ def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[int
         fields = with_new(place.fields_text, incoming.fields)
         if fields is not None:
             repository.set_fields(tx, pk, fields)
+        columns = _columns_with(place, incoming)
+        if columns != place.columns:
+            repository.set_columns(tx, pk, columns)
         repository.insert_items(tx, pk, place.first_position, incoming.items)
         return place.first_position + len(incoming.items)
 
     return unit
+
+
+def _columns_with(place: repository.Place, incoming: Incoming) -> str | None:
+    """Once some were too many to be remembered, those of the dataset are not known any more."""
+    if not place.first_position:
+        return incoming.columns
+    if place.columns is None or incoming.columns is None:
+        return None
+    return with_more(place.columns, incoming.columns)

@@ -225,6 +225,8 @@ storages = Table(
     Column("signing_secret", String, nullable=False),
     Column("schema", Json),
     Column("fields", Json),
+    # Of a dataset's items as a table, in JSON. None when they are too many, or there are no items.
+    Column("columns", String),
     Column("item_count", Integer, nullable=False, server_default="0"),
     Column("clean_item_count", Integer, nullable=False, server_default="0"),
     Column("total_request_count", Integer, nullable=False, server_default="0"),

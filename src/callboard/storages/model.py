@@ -41,6 +41,8 @@ class Storage:
     signing_secret: str
     schema: Any
     fields: Any
+    columns: str | None
+    """Of a dataset's items as a table, as `datasets.columns` remembers them; None when they are not known."""
     item_count: int
     clean_item_count: int
     total_request_count: int

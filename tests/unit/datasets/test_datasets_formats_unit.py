@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from callboard.datasets.columns import Columns
 from callboard.datasets.formats.xlsx import XlsxWriter
 from callboard.datasets.formats.xml_tree import XmlWriter, tag_name
 from callboard.datasets.transform import Shape, Transform
 
 
 def test_rows_beyond_a_sheets_limit_go_on_another_sheet():
-    writer = XlsxWriter(Transform(Shape()), fields=None, max_rows=3)
+    writer = XlsxWriter(Transform(Shape()), columns=Columns(), max_rows=3)
     items = [b'{"n":%d}' % n for n in range(5)]
     assert list(writer.survey(items)) == []
     parts = [*writer.begin(), *writer.rows(items), *writer.end()]

@@ -22,7 +22,7 @@ class Writer(ABC):
     """
 
     content_type: ClassVar[str]
-    needs_survey: ClassVar[bool] = False
+    needs_survey: bool = False
 
     def __init__(self, transform: Transform) -> None:
         self._transform = transform

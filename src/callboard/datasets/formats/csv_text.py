@@ -2,8 +2,9 @@
 
 import re
 
+from callboard.datasets.columns import Columns
 from callboard.datasets.formats.base import BOM, Steps
-from callboard.datasets.formats.columns import TableWriter
+from callboard.datasets.formats.table import TableWriter
 from callboard.datasets.transform import Transform
 from callboard.datasets.values import Record, text_of
 
@@ -15,12 +16,12 @@ class CsvWriter(TableWriter):
         self,
         transform: Transform,
         *,
-        fields: tuple[str, ...] | None,
+        columns: Columns,
         bom: bool,
         delimiter: str,
         skip_header_row: bool,
     ) -> None:
-        super().__init__(transform, fields=fields)
+        super().__init__(transform, columns=columns)
         self._bom = bom
         self._delimiter = delimiter
         self._skip_header_row = skip_header_row

@@ -2,8 +2,9 @@
 
 from html import escape
 
+from callboard.datasets.columns import Columns
 from callboard.datasets.formats.base import BOM, Steps
-from callboard.datasets.formats.columns import TableWriter
+from callboard.datasets.formats.table import TableWriter
 from callboard.datasets.transform import Transform
 from callboard.datasets.values import Record, text_of
 
@@ -11,8 +12,8 @@ from callboard.datasets.values import Record, text_of
 class HtmlWriter(TableWriter):
     content_type = "text/html; charset=utf-8"
 
-    def __init__(self, transform: Transform, *, fields: tuple[str, ...] | None, bom: bool) -> None:
-        super().__init__(transform, fields=fields)
+    def __init__(self, transform: Transform, *, columns: Columns, bom: bool) -> None:
+        super().__init__(transform, columns=columns)
         self._bom = bom
 
     def header(self, names: list[str]) -> bytes:

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import xlsxwriter
 
+from callboard.datasets.columns import Columns
 from callboard.datasets.formats.base import Steps
-from callboard.datasets.formats.columns import TableWriter
+from callboard.datasets.formats.table import TableWriter
 from callboard.datasets.transform import Transform
 from callboard.datasets.values import Record, Value, is_string, text_of
 
@@ -23,10 +24,8 @@ _READ_BYTES: Final = 262_144
 class XlsxWriter(TableWriter):
     content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-    def __init__(
-        self, transform: Transform, *, fields: tuple[str, ...] | None, max_rows: int = MAX_ROWS
-    ) -> None:
-        super().__init__(transform, fields=fields)
+    def __init__(self, transform: Transform, *, columns: Columns, max_rows: int = MAX_ROWS) -> None:
+        super().__init__(transform, columns=columns)
         self._max_rows = max_rows
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._workbook: Any = None

@@ -292,6 +292,7 @@ def upgrade() -> None:
         sa.Column("signing_secret", sa.String(), nullable=False),
         sa.Column("schema", callboard.db.types.Json(), nullable=True),
         sa.Column("fields", callboard.db.types.Json(), nullable=True),
+        sa.Column("columns", sa.String(), nullable=True),
         sa.Column("item_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("clean_item_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("total_request_count", sa.Integer(), server_default="0", nullable=False),

@@ -1,29 +1,42 @@
-"""Items as rows of a table: nested values become columns of their own, named by their path (`a/b`, `a/0`).
+"""The columns of items as a table: nested values have columns of their own, named by their path (`a/b`, `a/0`).
 
-A table has at most 2000 columns, with names of at most 200 characters. What does not fit is left out.
+A table has at most 2000 columns, with names of at most 200 characters. What does not fit is left out. A dataset
+remembers the columns of all its items as long as they are few: a table of them then begins without a look at each.
 """
 
-from abc import abstractmethod
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
-from callboard.datasets.formats.base import PAUSE_AFTER_RECORDS, Steps, Writer
-from callboard.datasets.transform import Transform
+import msgspec
+
 from callboard.datasets.values import Record, Value, is_null, is_scalar, open_value
 
 MAX_COLUMNS: Final = 2000
 MAX_NAME_LENGTH: Final = 200
+_MAX_REMEMBERED: Final = 500
+_MAX_REMEMBERED_BYTES: Final = 8192
+_decode: Final = msgspec.json.Decoder(dict[str, dict[str, bool]]).decode
 
 
 class Columns:
     """The columns seen so far, those of one field side by side. `fields`, when given, come first and always."""
 
-    def __init__(self, fields: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, fields: tuple[str, ...] | None = None, *, at_most: int = 2 * MAX_COLUMNS
+    ) -> None:
+        """`at_most` are noted, more than a table has: names may turn out to be no columns."""
+        self.is_complete = False
+        """Whether they are those of all items to come."""
         self._groups: dict[str, dict[str, bool]] = {}
         self._certain: set[str] = set()  # fields that have had a value of their own
-        self._room = 2 * MAX_COLUMNS  # for names that turn out to be no columns
+        self._room = at_most
         for field in fields or ():
             self._note(field, field, has_value=False)
+
+    @property
+    def is_full(self) -> bool:
+        return not self._room
 
     def note(self, record: Record) -> None:
         for field, value in record.items():
@@ -56,6 +69,40 @@ class Columns:
             names += [path for path, has_value in group.items() if has_value or path not in parents]
         return names[:MAX_COLUMNS]
 
+    @classmethod
+    def remembered(cls, text: str) -> "Columns":
+        """Those of all items."""
+        columns = cls()
+        columns.is_complete = True
+        columns._groups = _decode(text)
+        return columns
+
+    def to_remember(self) -> str | None:
+        """None when they are too many for that."""
+        if self.is_full:
+            return None
+        text = msgspec.json.encode(self._groups)
+        return text.decode() if len(text) <= _MAX_REMEMBERED_BYTES else None
+
+    def add(self, more: "Columns") -> None:
+        for field, group in more._groups.items():
+            for path, has_value in group.items():
+                self._note(field, path, has_value=has_value)
+
+
+def to_be_remembered() -> Columns:
+    return Columns(at_most=_MAX_REMEMBERED)
+
+
+# A crawl pushes items of the same columns to the same dataset, over and over.
+@lru_cache(maxsize=512)
+def with_more(known: str, more: str) -> str | None:
+    """Both as `Columns.to_remember` gives them, the known ones first. None when they are too many together."""
+    columns = to_be_remembered()
+    columns.add(Columns.remembered(known))
+    columns.add(Columns.remembered(more))
+    return columns.to_remember()
+
 
 def _slashes(path: str) -> Iterator[int]:
     end = path.find("/")
@@ -79,38 +126,3 @@ def leaves(path: str, value: Value) -> Iterator[tuple[str, Value]]:
     else:
         for index, element in enumerate(members[:MAX_COLUMNS]):
             yield from leaves(f"{path}/{index}", element)
-
-
-class TableWriter(Writer):
-    """A writer whose columns are known only when all items have been looked at."""
-
-    needs_survey = True
-
-    def __init__(self, transform: Transform, *, fields: tuple[str, ...] | None) -> None:
-        super().__init__(transform)
-        self._columns = Columns(fields)
-        self._names: list[str] = []
-
-    def survey(self, items: list[bytes]) -> Steps:
-        for number, record in enumerate(self._transform.records(items), start=1):
-            self._columns.note(record)
-            if number % PAUSE_AFTER_RECORDS == 0:
-                yield None
-
-    def begin(self) -> Steps:
-        self._names = self._columns.names
-        yield self.header(self._names)
-
-    @abstractmethod
-    def header(self, names: list[str]) -> bytes:
-        """The start of the document with the row of column names."""
-
-    def cells(self, record: Record) -> list[Value]:
-        """The values in column order, None where there is nothing to show."""
-        found: Record = {}
-        for field, value in record.items():
-            if is_scalar(value):
-                found[field] = value
-            else:
-                found.update(leaves(field, value))
-        return [found.get(name) for name in self._names]
