@@ -5,7 +5,7 @@ than the readers go.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -84,14 +84,13 @@ def _measured(items: list[bytes]) -> Incoming:
     is_known = True
     clean_count = size = 0
     for position, item in enumerate(items):
-        record = _record(item, position)
-        names = dict.fromkeys(record)
-        fields.update(names)
         is_known = is_known and len(item) <= _MAX_NOTED_BYTES and not columns.is_full
+        record = _record(item, position, decode_record if is_known else open_record)
         if is_known:
             columns.note(record)
+        fields.update(dict.fromkeys(record))
         may_hide = b'"#' in item or b"\\" in item
-        clean_count += _is_clean(names) if may_hide else bool(names)
+        clean_count += _is_clean(record) if may_hide else bool(record)
         size += len(item)
     return Incoming(
         items=items,
@@ -102,13 +101,13 @@ def _measured(items: list[bytes]) -> Incoming:
     )
 
 
-def _record(item: bytes, position: int) -> Record:
+def _record(item: bytes, position: int, opened: Callable[[bytes], Record]) -> Record:
     if item[:1] != b"{":
         raise InvalidItems(
             "The request body must be a JSON object or an array of objects: "
             f"the item at position {position} is something else."
         )
-    record = decode_record(item) if len(item) <= _MAX_NOTED_BYTES else open_record(item)
+    record = opened(item)
     if len(item) > 2 * MAX_DEPTH and _is_too_deep(item):
         raise _too_deep()
     return record

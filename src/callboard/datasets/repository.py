@@ -1,5 +1,6 @@
 """SQL of datasets: items by position, and the counters that make every question about their number cheap."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -82,12 +83,9 @@ def insert_items(tx: Connection, pk: int, first_position: int, items: list[bytes
         )
 
 
-def set_fields(tx: Connection, pk: int, fields: list[str]) -> None:
-    tx.execute(update(storages).where(storages.c.pk == pk).values(fields=fields))
-
-
-def set_columns(tx: Connection, pk: int, columns: str | None) -> None:
-    tx.execute(update(storages).where(storages.c.pk == pk).values(columns=columns))
+def remember(tx: Connection, pk: int, changed: Mapping[str, object]) -> None:
+    """`fields`, `columns`, or both of a dataset."""
+    tx.execute(update(storages).where(storages.c.pk == pk).values(changed))
 
 
 def read_page(tx: Connection, pk: int, span: Span) -> list[bytes]:

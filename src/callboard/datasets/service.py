@@ -201,12 +201,13 @@ def _appending(pk: int, incoming: Incoming, schema_text: str | None) -> Unit[int
             raise StorageNotFound(StorageKind.DATASET)
         if place.schema_text != schema_text:
             raise _SchemaChanged(place.schema_text)
-        fields = with_new(place.fields_text, incoming.fields)
-        if fields is not None:
-            repository.set_fields(tx, pk, fields)
-        columns = _columns_with(place, incoming)
-        if columns != place.columns:
-            repository.set_columns(tx, pk, columns)
+        changed: dict[str, object] = {}
+        if (fields := with_new(place.fields_text, incoming.fields)) is not None:
+            changed["fields"] = fields
+        if (columns := _columns_with(place, incoming)) != place.columns:
+            changed["columns"] = columns
+        if changed:
+            repository.remember(tx, pk, changed)
         repository.insert_items(tx, pk, place.first_position, incoming.items)
         return place.first_position + len(incoming.items)
 
