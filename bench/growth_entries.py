@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,7 +11,7 @@ from bench.http import Client
 from bench.plan import Plan
 from bench.report import Result
 from bench.server import Server
-from bench.storages import item
+from bench.storages import add_requests, item, urls
 
 _BLOCK = 20
 """Calls of a kind before another size has its turn."""
@@ -77,7 +76,7 @@ def _request_queues(client: Client, plan: Plan) -> Iterator[Result]:
     queues = {count: _filled_queue(client, count) for count in plan.entry_counts}
 
     def add(path: str) -> None:
-        _add(client, path, _BATCH)
+        add_requests(client, path, urls(_BATCH), _BATCH)
 
     def head(path: str) -> None:
         for _ in range(_BLOCK):
@@ -93,17 +92,9 @@ def _request_queues(client: Client, plan: Plan) -> Iterator[Result]:
 def _filled_queue(client: Client, count: int) -> str:
     """The path of a fresh request queue of so many requests, nine of ten handled."""
     path = f"/v2/request-queues/{client.ask('POST', '/v2/request-queues').data['id']}"
-    _add(client, path, count - count // 10, handledAt="2026-01-01T00:00:00.000Z")
-    _add(client, path, count // 10)
+    handled_at = "2026-01-01T00:00:00.000Z"
+    add_requests(client, path, urls(count - count // 10), _BATCH, handledAt=handled_at)
+    add_requests(client, path, urls(count // 10), _BATCH)
     handled = client.ask("GET", path).data["handledRequestCount"]
     assert handled == count - count // 10
     return path
-
-
-def _add(client: Client, path: str, count: int, **fields: str) -> None:
-    mark = os.urandom(6).hex()
-    urls = (f"https://example.com/{mark}/{number}" for number in range(count))
-    requests = [{"url": url, "uniqueKey": url, **fields} for url in urls]
-    for start in range(0, count, _BATCH):
-        batch = requests[start : start + _BATCH]
-        client.ask_json("POST", f"{path}/requests/batch", batch)

@@ -60,10 +60,8 @@ class _Storages:
         for key in keys:
             assert self._client.ask("GET", f"{self._store}/records/{key}").status == 200
 
-    def add_requests(self, urls: list[str], per_call: int) -> None:
-        for start in range(0, len(urls), per_call):
-            batch = [{"url": url, "uniqueKey": url} for url in urls[start : start + per_call]]
-            self._client.ask_json("POST", f"{self._queue}/requests/batch", batch)
+    def add_requests(self, fresh: list[str], per_call: int) -> None:
+        add_requests(self._client, self._queue, fresh, per_call)
 
     def handle_requests(self, count: int, per_lock: int, client: Client | None = None) -> None:
         """Lock some of the head, then mark each as handled, as crawlers do."""
@@ -132,8 +130,8 @@ _GOAL = Goal(2, at_least=True)
 def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterator[Result]:
     rounds = plan.rounds(20)
     adds: dict[str, Callable[[], object]] = {
-        "http, 25 a call": lambda: ours.add_requests(_urls(100), 25),
-        _FILES: lambda: files.add_requests(_urls(100)),
+        "http, 25 a call": lambda: ours.add_requests(urls(100), 25),
+        _FILES: lambda: files.add_requests(urls(100)),
     }
     pair = interleaved(rounds, adds, per_call=100)
     yield _rate("requests added a second", pair, Goal(6, at_least=True))
@@ -143,8 +141,8 @@ def _request_queues(ours: _Storages, files: CrawleeFiles, plan: Plan) -> Iterato
         _FILES: lambda: files.handle_requests(25),
     }
     # Both sides have work left for every round and the one that warms up.
-    ours.add_requests(_urls(50 * (rounds + 1)), 25)
-    files.add_requests(_urls(25 * (rounds + 1)))
+    ours.add_requests(urls(50 * (rounds + 1)), 25)
+    files.add_requests(urls(25 * (rounds + 1)))
     three = interleaved(rounds, handling, per_call=25)
     for name in ("http, lock 1", "http, lock 25"):
         pair = {name: three[name], _FILES: three[_FILES]}
@@ -158,8 +156,8 @@ def _shared_queues(
     rounds, each = plan.rounds(10), 25
     count = _CLIENTS * each
     clients = [server.client() for _ in range(_CLIENTS)]
-    ours.add_requests(_urls(count * (rounds + 1)), 25)
-    files.add_requests(_urls(count * (rounds + 1)))
+    ours.add_requests(urls(count * (rounds + 1)), 25)
+    files.add_requests(urls(count * (rounds + 1)))
 
     def handle(client: Client) -> None:
         ours.handle_requests(each, 1, client)
@@ -175,7 +173,18 @@ def _shared_queues(
     yield _rate(f"requests handled a second, lock 1, {_CLIENTS} at once", pair, _GOAL)
 
 
-def _urls(count: int) -> list[str]:
+def add_requests(
+    client: Client, queue: str, fresh: list[str], per_call: int, **fields: str
+) -> None:
+    """Add requests of these URLs, each with the `fields`, to the queue of this path."""
+    for start in range(0, len(fresh), per_call):
+        some = fresh[start : start + per_call]
+        batch = [{"url": url, "uniqueKey": url, **fields} for url in some]
+        client.ask_json("POST", f"{queue}/requests/batch", batch)
+
+
+def urls(count: int) -> list[str]:
+    """Fresh ones."""
     mark = os.urandom(6).hex()
     return [f"https://example.com/{mark}/{number}" for number in range(count)]
 
