@@ -99,9 +99,11 @@ async def refusing(
     await runner.setup()
     await web.UnixSite(runner, str(at)).start()
     connector = aiohttp.UnixConnector(engine.url.removeprefix("unix://"))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield f"unix://{at}"
-    await runner.cleanup()
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield f"unix://{at}"
+    finally:
+        await runner.cleanup()
 
 
 COMES_OR_GOES = "route ip+net: no such network interface"
